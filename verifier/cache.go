@@ -1,0 +1,77 @@
+package verifier
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"github.com/elastic/go-freelru"
+)
+
+const (
+	// defaultCacheSize is the number of tokens remembered.
+	defaultCacheSize = 10_000
+	// maxCachedToken keeps a few huge tokens from taking the memory of many.
+	maxCachedToken = 4 << 10
+)
+
+// tokenID names a token by the SHA-256 of its exact text, so that no credential
+// is kept and no two tokens can share an entry.
+type tokenID [sha256.Size]byte
+
+func identify(token string) tokenID {
+	var text [maxCachedToken]byte // spares the heap a copy of every token
+	return sha256.Sum256(text[:copy(text[:], token)])
+}
+
+// remembered is a verification that succeeded: by whose keys and which
+// generation of them.
+type remembered struct {
+	token      *Token
+	issuer     *trusted
+	generation uint64
+}
+
+// tokenCache remembers verified tokens. A hit saves the signature check and
+// nothing else: keys, expiry and policy are judged again on every request.
+type tokenCache struct {
+	entries *freelru.ShardedLRU[tokenID, remembered]
+	leeway  time.Duration
+}
+
+// newTokenCache returns nil for a size of zero or less, which remembers nothing.
+func newTokenCache(size int, leeway time.Duration) *tokenCache {
+	if size <= 0 {
+		return nil
+	}
+	entries, err := freelru.NewSharded[tokenID, remembered](uint32(size), func(id tokenID) uint32 {
+		return binary.LittleEndian.Uint32(id[:])
+	})
+	if err != nil {
+		return nil
+	}
+	return &tokenCache{entries: entries, leeway: leeway}
+}
+
+// get returns a copy of the remembered token, if its key is still in the set and
+// it has not expired.
+func (c *tokenCache) get(id tokenID, raw string, now time.Time) *Token {
+	entry, ok := c.entries.Get(id)
+	if !ok || !entry.issuer.until.IsZero() && !now.Before(entry.issuer.until) {
+		return nil
+	}
+	s, _ := entry.issuer.keys.serving(now)
+	if s == nil || s.generation != entry.generation || !now.Before(entry.token.Expiry.Add(c.leeway)) {
+		return nil
+	}
+	token := *entry.token
+	token.raw = raw
+	return &token
+}
+
+// put remembers token, without its credential, until it expires.
+func (c *tokenCache) put(id tokenID, token *Token, issuer *trusted, generation uint64, now time.Time) {
+	kept := *token
+	kept.raw = ""
+	c.entries.AddWithLifetime(id, remembered{&kept, issuer, generation}, token.Expiry.Add(c.leeway).Sub(now))
+}

@@ -1,0 +1,263 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+)
+
+const (
+	// refreshAge is the age at which keys are refreshed, ahead of need and with
+	// up to a fifth of jitter so that replicas spread out.
+	refreshAge = 15 * time.Minute
+	// idleAge is the age from which a request waits for a refresh: a server that
+	// was idle must not honour a key that was withdrawn meanwhile.
+	idleAge = 2 * refreshAge
+	// coldRetry is the pause between attempts while there are no keys at all.
+	coldRetry = time.Second
+	// maxWaiters bounds the requests that wait for a refresh because of a kid
+	// nobody knows; the others are answered from the set.
+	maxWaiters = 256
+)
+
+// snapshot is a key set as it was fetched. It is immutable.
+type snapshot struct {
+	set        *jose.KeySet
+	fetched    time.Time
+	refresh    time.Time
+	generation uint64
+	etag       string
+}
+
+// keySource keeps the keys of one issuer. Readers take a snapshot and never wait
+// while there are good keys; one refresh at a time serves everybody, detached
+// from any one caller. It has no goroutine of its own: requests drive it.
+type keySource struct {
+	locate   *locator
+	client   *fetch.Client
+	maxStale time.Duration
+	cooldown time.Duration
+
+	current atomic.Pointer[snapshot]
+	waiters atomic.Int32
+
+	mu       sync.Mutex
+	inflight *refresh
+	next     time.Time // no attempt before
+	failures int
+	lastErr  error
+	counts   KeyCounts
+}
+
+// refresh is one shared attempt; err is set before done is closed.
+type refresh struct {
+	done chan struct{}
+	err  error
+}
+
+// good returns the snapshot if it may still be trusted at now.
+func (k *keySource) good(now time.Time) *snapshot {
+	if s := k.current.Load(); s != nil && now.Sub(s.fetched) < k.maxStale {
+		return s
+	}
+	return nil
+}
+
+// find returns the key for the token and the snapshot it is from. It fails with
+// errUnknownKey, with ctx's error, or with an *UnavailableError's cause.
+func (k *keySource) find(ctx context.Context, token *jose.JWS) (*snapshot, *jose.Key, error) {
+	s, err := k.snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if key := s.set.Find(token); key != nil {
+		return s, key, nil
+	}
+	if s, err = k.rotated(ctx, s); err != nil {
+		return nil, nil, err
+	}
+	if key := s.set.Find(token); key != nil {
+		return s, key, nil
+	}
+	return nil, nil, errUnknownKey
+}
+
+var errUnknownKey = errors.New("no key fits kid and alg")
+
+// serving returns good keys without waiting, and has them refreshed when that is
+// due. It returns none where there are none, or after a long idle time; attempt
+// is then what to wait for, nil while it is too early for one.
+func (k *keySource) serving(now time.Time) (s *snapshot, attempt *refresh) {
+	s = k.good(now)
+	if s != nil && now.Before(s.refresh) {
+		return s, nil
+	}
+	attempt, failing := k.start(now)
+	if s != nil && (attempt == nil || failing || now.Sub(s.fetched) < idleAge) {
+		return s, nil
+	}
+	return nil, attempt
+}
+
+// snapshot returns good keys, waiting for them where it must.
+func (k *keySource) snapshot(ctx context.Context) (*snapshot, error) {
+	s, attempt := k.serving(time.Now())
+	if s != nil {
+		return s, nil
+	}
+	if attempt != nil {
+		if err := wait(ctx, attempt); err != nil {
+			return nil, err
+		}
+		if s = k.good(time.Now()); s != nil {
+			return s, nil
+		}
+	}
+	return nil, k.unavailable(time.Now())
+}
+
+// rotated waits for the one refresh that an unknown kid may cause per cool-down,
+// and returns what is current then. In between it answers from the set at once,
+// and a flood cannot push the next refresh away: the pause counts from the
+// attempt, not from the last asker.
+func (k *keySource) rotated(ctx context.Context, s *snapshot) (*snapshot, error) {
+	attempt, _ := k.start(time.Now())
+	if attempt == nil {
+		k.count(func(c *KeyCounts) { c.Suppressed++ })
+		return k.current.Load(), nil
+	}
+	defer k.waiters.Add(-1)
+	if k.waiters.Add(1) > maxWaiters {
+		return s, nil
+	}
+	if err := wait(ctx, attempt); err != nil {
+		return nil, err
+	}
+	return k.current.Load(), nil
+}
+
+func wait(ctx context.Context, attempt *refresh) error {
+	select {
+	case <-attempt.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// start joins the attempt under way or begins one, unless it is too early: then
+// attempt is nil. failing reports that the last attempt failed.
+func (k *keySource) start(now time.Time) (attempt *refresh, failing bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	failing = k.failures > 0
+	if k.inflight != nil {
+		return k.inflight, failing
+	}
+	if now.Before(k.next) {
+		return nil, failing
+	}
+	k.inflight = &refresh{done: make(chan struct{})}
+	k.next = now.Add(k.cooldown)
+	go k.run(k.inflight)
+	return k.inflight, failing
+}
+
+// run makes one attempt. It owns its time: a caller that goes away takes nothing
+// from the others.
+func (k *keySource) run(attempt *refresh) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetch.Timeout)
+	defer cancel()
+	fresh, err := k.fetch(ctx, k.current.Load())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if err == nil {
+		k.current.Store(fresh)
+		k.failures, k.lastErr = 0, nil
+		k.counts.Succeeded++
+	} else {
+		k.failures++
+		k.lastErr = err
+		k.counts.Failed++
+		k.next = now.Add(k.pause(now))
+	}
+	attempt.err = err
+	k.inflight = nil
+	close(attempt.done)
+}
+
+// pause returns the time to wait after a failure. Without keys it stays short, so
+// that recovery is seen within a second; with keys it doubles up to the cool-down.
+func (k *keySource) pause(now time.Time) time.Duration {
+	if k.good(now) == nil {
+		return coldRetry
+	}
+	return min(coldRetry<<min(k.failures-1, 10), k.cooldown)
+}
+
+// fetch returns the next snapshot. Whatever is not a set with usable keys is an
+// error, so that it cannot replace one.
+func (k *keySource) fetch(ctx context.Context, old *snapshot) (*snapshot, error) {
+	address, err := k.locate.jwks(ctx, k.client)
+	if err != nil {
+		return nil, err
+	}
+	etag := ""
+	if old != nil {
+		etag = old.etag
+	}
+	document, err := k.client.Get(ctx, address, etag)
+	if err != nil {
+		k.locate.forget()
+		return nil, err
+	}
+	now := time.Now()
+	fresh := &snapshot{fetched: now, etag: document.ETag}
+	fresh.refresh = now.Add(refreshAge - rand.N(refreshAge/5))
+	if document.NotModified {
+		fresh.set, fresh.generation = old.set, old.generation
+		return fresh, nil
+	}
+	if fresh.set, err = jose.ParseKeySet(document.Body); err != nil {
+		return nil, err
+	}
+	switch {
+	case old == nil:
+		fresh.generation = 1
+	case fresh.set.Equal(old.set):
+		fresh.set, fresh.generation = old.set, old.generation
+	default:
+		fresh.generation = old.generation + 1
+	}
+	return fresh, nil
+}
+
+// unavailable describes the lack of keys.
+func (k *keySource) unavailable(now time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	retry := max(k.next.Sub(now), 0)
+	if status, ok := errors.AsType[*fetch.StatusError](k.lastErr); ok {
+		retry = max(retry, status.RetryAfter)
+	}
+	return &UnavailableError{Issuer: k.locate.issuer, RetryAfter: retry, Err: k.lastErr}
+}
+
+func (k *keySource) count(update func(*KeyCounts)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	update(&k.counts)
+}
+
+// ready waits for good keys.
+func (k *keySource) ready(ctx context.Context) error {
+	_, err := k.snapshot(ctx)
+	return err
+}

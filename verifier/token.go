@@ -1,0 +1,98 @@
+package verifier
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
+	"github.com/gatehouse-mcp/gatehouse/scopes"
+)
+
+// A Token is a verified access token. Treat it as immutable: it may be shared
+// by requests that carry the same credential. It prints, logs and marshals
+// redacted; no claim value leaves it by accident.
+type Token struct {
+	// Issuer is the authorization server's identifier, exactly as in iss.
+	Issuer string
+	// Subject is the user, or the client itself where there is no user. It is
+	// unique per Issuer only: key user data by both, never by Subject alone.
+	Subject string
+	// ClientID is the OAuth client (RFC 9068 §2.2); empty where the provider
+	// sends none.
+	ClientID string
+	// Audience holds the resources that the token was issued for (RFC 7519
+	// §4.1.3), as established by the Verifier.
+	Audience []string
+	// Scopes is what the token grants, before implied scopes are added.
+	Scopes scopes.Set
+	// Expiry is the time from which the token is refused; never zero.
+	Expiry time.Time
+	// IssuedAt is the time of issue; zero where the provider sends none.
+	IssuedAt time.Time
+	// ID is the token's identifier, jti (RFC 7519 §4.1.7); may be empty.
+	ID string
+	// Tenant is the provider's tenant, where the provider has tenants.
+	Tenant string
+
+	raw    string
+	claims []byte
+}
+
+// Claims decodes the token's claims into v, a pointer as for json.Unmarshal.
+// Names match in exact case only. It fails for a token of a custom Verifier
+// that attached no claims.
+func (t *Token) Claims(v any) error {
+	if t == nil || t.claims == nil {
+		return errors.New("verifier: the token carries no claims")
+	}
+	if err := strictjson.Unmarshal(t.claims, v); err != nil {
+		return fmt.Errorf("verifier: claims do not fit %T", v)
+	}
+	return nil
+}
+
+// WithClaims returns a copy of the token that carries claims, a JSON object, for
+// Claims. It is meant for custom Verifiers.
+func (t Token) WithClaims(claims []byte) *Token {
+	t.claims = append([]byte(nil), claims...)
+	return &t
+}
+
+// DangerouslyRaw returns the credential itself. Passing it to another service
+// is what the MCP rules forbid (token passthrough): a service that receives it
+// can act as the user here. Package exchange needs it to trade it for another.
+func (t *Token) DangerouslyRaw() string { return t.raw }
+
+// Redacted stands wherever a Token is printed.
+const redacted = "verifier.Token(redacted)"
+
+// String returns a constant.
+func (t Token) String() string { return redacted }
+
+// GoString returns a constant, for %#v.
+func (t Token) GoString() string { return redacted }
+
+// LogValue returns a constant, for log/slog.
+func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON returns a constant.
+func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
+
+type contextKey struct{}
+
+// NewContext returns a context that carries token. The front door calls it;
+// tests of handlers may.
+func NewContext(ctx context.Context, token *Token) context.Context {
+	return context.WithValue(ctx, contextKey{}, token)
+}
+
+// FromContext returns the verified token of the request, and false where the
+// request was anonymous or did not come through the front door.
+func FromContext(ctx context.Context) (*Token, bool) {
+	token, ok := ctx.Value(contextKey{}).(*Token)
+	return token, ok && token != nil
+}
