@@ -1,0 +1,82 @@
+package middleware
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+)
+
+// tokenContext is the request's context with the token in it, and it ends when
+// the token does. It behaves as the result of context.WithDeadline, but starts
+// the timer only for those who wait: most handlers are done long before.
+type tokenContext struct {
+	context.Context // the request's, with the token
+	end             time.Time
+
+	mu       sync.Mutex
+	timed    context.Context // nil until somebody waits
+	cancel   context.CancelFunc
+	released bool
+}
+
+func newTokenContext(parent context.Context, token *verifier.Token, end time.Time) *tokenContext {
+	return &tokenContext{Context: verifier.NewContext(parent, token), end: end}
+}
+
+// Deadline returns the earlier one of the parent's and the token's.
+func (c *tokenContext) Deadline() (time.Time, bool) {
+	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.end) {
+		return parent, true
+	}
+	return c.end, true
+}
+
+// Done starts the timer.
+func (c *tokenContext) Done() <-chan struct{} { return c.start().Done() }
+
+// Err goes by the timer where there is one, so that it never contradicts Done.
+func (c *tokenContext) Err() error {
+	c.mu.Lock()
+	idle := c.timed == nil && !c.released
+	c.mu.Unlock()
+	if idle && c.Context.Err() == nil && time.Now().Before(c.end) {
+		return nil
+	}
+	return c.start().Err()
+}
+
+// Value asks the timed context where there is one: package context finds the
+// cancellation through it, and needs no goroutine for children.
+func (c *tokenContext) Value(key any) any {
+	c.mu.Lock()
+	timed := c.timed
+	c.mu.Unlock()
+	if timed != nil {
+		return timed.Value(key)
+	}
+	return c.Context.Value(key)
+}
+
+func (c *tokenContext) start() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.cancel = context.WithDeadline(c.Context, c.end)
+		if c.released {
+			c.cancel()
+		}
+	}
+	return c.timed
+}
+
+// release ends the context when the handler is done.
+func (c *tokenContext) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.released = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}

@@ -1,0 +1,50 @@
+package middleware
+
+import "github.com/gatehouse-mcp/gatehouse/verifier"
+
+// Every error_description on the wire is one of these. None contains anything
+// of a request, and none needs an escape in a quoted-string or in JSON.
+const (
+	noCredentials        = "This resource needs an access token."
+	severalFields        = "There is more than one Authorization field."
+	severalCredentials   = "The Authorization field holds more than one credential."
+	severalMethods       = "The access token is sent in more than one way."
+	malformedCredentials = "The Authorization field is not of the form: Bearer, a space, one token."
+	insufficientScope    = "The access token lacks a scope that this operation needs."
+	forbiddenOrigin      = "The origin of this request is not allowed here."
+	forbiddenHost        = "The host of this request is not allowed here."
+	denied               = "This operation is not allowed."
+	temporarilyDown      = "The access token cannot be checked right now."
+
+	// maxDescription is at least as long as each of them.
+	maxDescription = 80
+)
+
+// describe returns the text of an invalid_token answer. It is coarse on purpose
+// where a finer one would help nobody but a forger.
+func describe(reason verifier.Reason) string {
+	switch reason {
+	case verifier.ReasonMalformed, verifier.ReasonTooLarge, verifier.ReasonHeader:
+		return "The access token is malformed."
+	case verifier.ReasonAlgorithm, verifier.ReasonUnknownKey, verifier.ReasonSignature:
+		return "The signature of the access token cannot be verified."
+	case verifier.ReasonType:
+		return "The token is not an access token."
+	case verifier.ReasonIssuer:
+		return "The access token is from an issuer that is not trusted here."
+	case verifier.ReasonClaims:
+		return "The access token lacks a claim that is needed."
+	case verifier.ReasonExpired:
+		return "The access token has expired."
+	case verifier.ReasonNotYetValid:
+		return "The access token is not valid yet."
+	case verifier.ReasonAudience:
+		return "The access token is for another resource."
+	case verifier.ReasonConfirmation:
+		return "The access token is bound to a key, and the proof is missing."
+	case verifier.ReasonInactive:
+		return "The access token is not active."
+	default:
+		return "The access token is not valid here."
+	}
+}
