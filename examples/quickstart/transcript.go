@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A transcript prints what happened, as numbered steps of aligned rows.
+type transcript struct {
+	w     io.Writer
+	steps int
+}
+
+const (
+	rowFormat  = "      %-24s  %s\n"
+	hangFormat = "      %-24s    %s\n"
+)
+
+func (t *transcript) title(setup setup) {
+	kind := "embedded, for demonstrations only"
+	if setup.external {
+		kind = "external"
+	}
+	fmt.Fprintf(t.w, "Gatehouse quickstart\n\n")
+	t.row("MCP server", setup.resource)
+	t.row("authorization server", setup.issuer)
+	t.row("", "("+kind+")")
+}
+
+func (t *transcript) step(title string) {
+	t.steps++
+	fmt.Fprintf(t.w, "\n%3d.  %s\n", t.steps, title)
+}
+
+func (t *transcript) row(name, value string) {
+	line := fmt.Sprintf(rowFormat, name, value)
+	fmt.Fprint(t.w, strings.TrimRight(line, " \n")+"\n")
+}
+
+// hang prints lines that belong to the row above.
+func (t *transcript) hang(lines ...string) {
+	for _, line := range lines {
+		fmt.Fprintf(t.w, hangFormat, "", line)
+	}
+}
+
+// status prints the status line of an answer.
+func (t *transcript) status(response *http.Response) {
+	t.row("status", response.Status)
+}
+
+// challenge prints a WWW-Authenticate field as it is, one parameter a line.
+func (t *transcript) challenge(field string) {
+	scheme, parameters, _ := strings.Cut(field, " ")
+	t.row("WWW-Authenticate", scheme)
+	t.hang(strings.Split(strings.ReplaceAll(parameters, `", `, "\",\n"), "\n")...)
+}
+
+// query prints a URL, one parameter a line, with secret parameters hidden.
+func (t *transcript) query(name string, u *url.URL, secrets ...string) {
+	bare := *u
+	bare.RawQuery = ""
+	t.row(name, bare.String())
+	values := u.Query()
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		value := values.Get(key)
+		if slices.Contains(secrets, key) {
+			value = notShown
+		}
+		t.hang(key + "=" + value)
+	}
+}
+
+func (t *transcript) failed(err error) { t.row("FAILED", err.Error()) }
+
+func (t *transcript) farewell(setup setup) {
+	fmt.Fprintf(t.w, "\nThe server stays up. Connect an MCP client of your own to\n\n      %s\n\nCtrl-C ends it.\n", setup.resource)
+}
+
+// A secret cannot be printed by accident.
+type secret string
+
+// Format prints a constant, for every verb.
+func (secret) Format(state fmt.State, _ rune) { io.WriteString(state, notShown) }
+
+const notShown = "(not shown)"
