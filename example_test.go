@@ -1,0 +1,123 @@
+package gatehouse_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/gatehouse-mcp/gatehouse/authtest"
+	"github.com/gatehouse-mcp/gatehouse/middleware"
+	"github.com/gatehouse-mcp/gatehouse/prm"
+	"github.com/gatehouse-mcp/gatehouse/scopes"
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+)
+
+// mcpHandler stands for any MCP server that is an http.Handler.
+var mcpHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if token, ok := verifier.FromContext(r.Context()); ok {
+		fmt.Fprintf(w, "hello %s of %s", token.Subject, token.Issuer)
+		return
+	}
+	fmt.Fprint(w, "hello, whoever you are")
+})
+
+// The ten lines: everything else has a safe default.
+func Example() {
+	guard, err := middleware.New(middleware.Config{
+		Metadata: prm.Metadata{
+			Resource:             "https://mcp.example.com/mcp",
+			AuthorizationServers: []string{"https://login.example.com"},
+			ScopesSupported:      []string{"files:read", "files:write"},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(guard.Metadata().Path(), guard.Metadata())
+	mux.Handle("/mcp", guard.Require("files:read")(mcpHandler))
+
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, httptest.NewRequest("POST", "/mcp", nil))
+	fmt.Println(answer.Code, answer.Header().Get("WWW-Authenticate"))
+	// Output:
+	// 401 Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="files:read"
+}
+
+// Test a handler of yours against a fake issuer, without a socket.
+func Example_test() {
+	issuer, err := authtest.New(authtest.Config{Resources: []string{"https://mcp.example.com/mcp"}, Scopes: []string{"files:read"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard, err := middleware.New(middleware.Config{
+		Metadata:  prm.Metadata{Resource: "https://mcp.example.com/mcp", AuthorizationServers: []string{issuer.URL()}},
+		Transport: issuer.Transport(),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	call := func(token string) {
+		request := httptest.NewRequest("POST", "/mcp", nil)
+		request.Header.Set("Authorization", "Bearer "+token)
+		answer := httptest.NewRecorder()
+		guard.Require("files:read")(mcpHandler).ServeHTTP(answer, request)
+		fmt.Println(answer.Code, answer.Body)
+	}
+	call(issuer.Token(authtest.Claims{"sub": "ana"}))
+	call(issuer.Token(authtest.Claims{"sub": "ana", "aud": "https://other.example.com"}))
+	call(issuer.Token(authtest.Claims{"sub": "ana", "scope": "files:list"}))
+	// Output:
+	// 200 hello ana of https://issuer.example
+	// 401 {"error":"invalid_token","error_description":"The access token is for another resource."}
+	// 403 {"error":"insufficient_scope","error_description":"The access token lacks a scope that this operation needs."}
+}
+
+// A route with alternatives, a broader scope that implies narrower ones, and a
+// route for everybody.
+func Example_requirements() {
+	guard, err := middleware.New(middleware.Config{
+		Metadata: prm.Metadata{
+			Resource:             "https://mcp.example.com/mcp",
+			AuthorizationServers: []string{"https://login.example.com"},
+		},
+		Hierarchy: scopes.Hierarchy{"files": {"files:read", "files:write"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", guard.Protect(scopes.Policy{
+		Base: scopes.Any(scopes.All("files:read", "files:write"), scopes.All("admin")),
+	})(mcpHandler))
+	mux.Handle("/about", guard.Protect(scopes.Policy{Base: scopes.Public()})(mcpHandler))
+
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, httptest.NewRequest("GET", "/about", nil))
+	fmt.Println(answer.Code, answer.Body)
+	// Output:
+	// 200 hello, whoever you are
+}
+
+// Observe is told of every decision; the cause is for operators only.
+func Example_observe() {
+	guard, err := middleware.New(middleware.Config{
+		Metadata: prm.Metadata{
+			Resource:             "https://mcp.example.com/mcp",
+			AuthorizationServers: []string{"https://login.example.com"},
+		},
+		Observe: func(_ context.Context, event middleware.Event) {
+			fmt.Println(event.Outcome, event.Reason, event.Status, event.Err)
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := httptest.NewRequest("POST", "/mcp", nil)
+	request.Header.Set("Authorization", "Bearer opaque-or-garbage")
+	guard.Require()(mcpHandler).ServeHTTP(httptest.NewRecorder(), request)
+	// Output:
+	// invalid_token malformed 401 middleware: 401 invalid_token: malformed: not a compact JWS
+}
