@@ -1,0 +1,265 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+)
+
+// The names of subjects that are not contenders, and the group of those that
+// have no algorithm.
+const (
+	bareName    = "bare signature check"
+	handlerName = "bare handler"
+	warmName    = "Gatehouse, warm"
+	coldName    = "Gatehouse, cold"
+	general     = "general"
+	scaleGroup  = "scale"
+	hostilePart = "hostile/"
+
+	oneName       = "1 issuer, 1 token"
+	idleName      = "1 000 issuers, 1 token"
+	issuersName   = "1 000 issuers, 1 token each"
+	thousandsName = "1 issuer, 10 000 tokens"
+	roomyName     = "1 issuer, 10 000 tokens, room for 20 000"
+
+	// someTokens are taken in turn where each has to be verified.
+	someTokens  = 64
+	manyIssuers = 1000
+	manyTokens  = 10000
+)
+
+// A benchmark is one row. It is also a Benchmark function of the test binary.
+type benchmark struct {
+	group, name string
+	cores       []int
+	run         func(*testing.B)
+}
+
+// A suite holds everything that is measured, ready: keys are loaded, tokens are
+// signed, requests are built.
+type suite struct {
+	issuer     *issuer
+	benchmarks []benchmark
+}
+
+// newSuite prepares the comparison.
+func newSuite() (*suite, error) {
+	i, err := newIssuer()
+	if err != nil {
+		return nil, err
+	}
+	s := &suite{issuer: i}
+	s.add(general, handlerName, []int{1, 2}, handling(bareHandler(), newRequests([]string{"none"}), accepted))
+	for _, algorithm := range algorithms {
+		if err := s.addValid(algorithm); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	if err := s.addHostile("RS256"); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newScaleSuite prepares what needs many issuers and tokens. It is apart, because
+// a large heap makes garbage cheap for everybody.
+func newScaleSuite() (*suite, error) {
+	i, err := newIssuer()
+	if err != nil {
+		return nil, err
+	}
+	s := &suite{issuer: i}
+	if err := s.addScale("ES256"); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close stops the issuer.
+func (s *suite) Close() { s.issuer.Close() }
+
+func (s *suite) add(group, name string, cores []int, run func(*testing.B)) {
+	s.benchmarks = append(s.benchmarks, benchmark{group, name, cores, run})
+}
+
+// addValid adds everything that judges good tokens of one algorithm.
+func (s *suite) addValid(algorithm string) error {
+	token, err := s.issuer.mint(algorithm, spec{})
+	if err != nil {
+		return err
+	}
+	texts, err := s.issuer.pool(algorithm, someTokens)
+	if err != nil {
+		return err
+	}
+	requests := newRequests(texts)
+	cores := []int{1, 2}
+	s.add(algorithm, bareName, cores, checking(s.issuer.bareCheck(algorithm, token)))
+	warm := gatehouse()
+	warm.name = warmName
+	if err := s.addContender(warm, algorithm, requests[:1]); err != nil {
+		return err
+	}
+	for _, c := range append([]contender{gatehouseCold()}, peers()...) {
+		if err := s.addContender(c, algorithm, requests); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *suite) addContender(c contender, algorithm string, requests []*http.Request) error {
+	if !slices.Contains(c.algorithms, algorithm) {
+		return nil
+	}
+	h, err := s.primed(c, algorithm, requests[0])
+	if err != nil {
+		return err
+	}
+	s.add(algorithm, c.name, []int{1, 2}, handling(h, requests, accepted))
+	return nil
+}
+
+// primed returns the contender with its keys loaded, proven by a good token.
+func (s *suite) primed(c contender, algorithm string, valid *http.Request) (http.Handler, error) {
+	h, err := c.protect(s.issuer, algorithm, bareHandler())
+	if err != nil {
+		return nil, err
+	}
+	return h, prime(h, c.name, valid)
+}
+
+func prime(h http.Handler, name string, requests ...*http.Request) error {
+	r := newReply()
+	for _, request := range requests {
+		if status := r.serve(h, request); status != accepted {
+			return fmt.Errorf("%s answers a valid token with %d", name, status)
+		}
+	}
+	return nil
+}
+
+// addHostile adds refusals. Whatever a contender answers is fine, as long as it
+// is always the same and not the handler's answer.
+func (s *suite) addHostile(algorithm string) error {
+	valid, err := s.issuer.mint(algorithm, spec{})
+	if err != nil {
+		return err
+	}
+	tokens, err := s.issuer.hostileTokens(algorithm)
+	if err != nil {
+		return err
+	}
+	for _, token := range tokens {
+		for _, c := range contenders() {
+			h, err := s.primed(c, algorithm, newRequest(valid.text))
+			if err != nil {
+				return err
+			}
+			request := newRequest(token.text)
+			status := newReply().serve(h, request)
+			if status == accepted {
+				return fmt.Errorf("%s accepts: %s", c.name, token.name)
+			}
+			s.add(hostilePart+token.name, c.name, []int{1}, handling(h, []*http.Request{request}, status))
+		}
+	}
+	return nil
+}
+
+// addScale adds what has to stay as fast with much configured or remembered.
+func (s *suite) addScale(algorithm string) error {
+	all := make([]verifier.Issuer, manyIssuers)
+	texts := make([]string, manyIssuers)
+	for n := range all {
+		all[n] = verifier.Issuer{URL: s.issuer.tenant(n)}
+		token, err := s.issuer.mint(algorithm, spec{issuer: all[n].URL, id: strconv.Itoa(n)})
+		if err != nil {
+			return err
+		}
+		texts[n] = token.text
+	}
+	tokens, err := s.issuer.pool(algorithm, manyTokens)
+	if err != nil {
+		return err
+	}
+	requests := newRequests(tokens)
+	single := []verifier.Issuer{{URL: s.issuer.URL}}
+	roomy := verifier.JWTConfig{Resource: resource, Issuers: single, CacheSize: 2 * manyTokens}
+	return errors.Join(
+		s.addGuard(oneName, single, requests[:1]),
+		s.addGuard(idleName, all, newRequests(texts[manyIssuers-1:])),
+		s.addGuard(issuersName, all, newRequests(texts)),
+		s.addGuard(thousandsName, single, requests),
+		s.addBuilt(roomyName, requests)(guardWith(roomy, bareHandler())),
+	)
+}
+
+func (s *suite) addGuard(name string, issuers []verifier.Issuer, requests []*http.Request) error {
+	return s.addBuilt(name, requests)(guard(issuers, nil, bareHandler()))
+}
+
+func (s *suite) addBuilt(name string, requests []*http.Request) func(http.Handler, error) error {
+	return func(h http.Handler, err error) error {
+		if err != nil {
+			return err
+		}
+		s.add(scaleGroup, name, []int{1}, handling(h, requests, accepted))
+		return prime(h, name, requests...)
+	}
+}
+
+// handling measures h with the requests in turn, and proves each answer.
+func handling(h http.Handler, requests []*http.Request, want int) func(*testing.B) {
+	var starts atomic.Int64
+	return measuring(func(b *testing.B, pb *testing.PB) {
+		r := newReply()
+		// Goroutines start apart: none profits from what another just did.
+		at := int(starts.Add(1)) * (len(requests)/2 + 1) % len(requests)
+		for pb.Next() {
+			if status := r.serve(h, requests[at]); status != want {
+				b.Errorf("status %d, want %d", status, want)
+				return
+			}
+			if at++; at == len(requests) {
+				at = 0
+			}
+		}
+	})
+}
+
+func checking(check func() bool) func(*testing.B) {
+	return measuring(func(b *testing.B, pb *testing.PB) {
+		for pb.Next() {
+			if !check() {
+				b.Error("the signature does not verify")
+				return
+			}
+		}
+	})
+}
+
+// measuring runs loop on every core and adds the processor time to the result.
+func measuring(loop func(*testing.B, *testing.PB)) func(*testing.B) {
+	return func(b *testing.B) {
+		b.ReportAllocs()
+		start := processorTime()
+		b.RunParallel(func(pb *testing.PB) { loop(b, pb) })
+		if used := processorTime() - start; used > 0 {
+			b.ReportMetric(float64(used.Nanoseconds())/float64(b.N), processorMetric)
+		}
+	}
+}
+
+// processorMetric is processor time, of all cores together.
+const processorMetric = "cpu-ns/op"
