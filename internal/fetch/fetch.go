@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -46,8 +47,10 @@ type Document struct {
 	NotModified bool
 }
 
-// A Client makes requests. It is safe for concurrent use.
-type Client struct{ http http.Client }
+// A Client makes requests. It is safe for concurrent use. It asks the transport
+// itself, because an http.Client follows redirects: one could move the trust
+// anchor to another host, or to http.
+type Client struct{ transport http.RoundTripper }
 
 // NewClient returns a client on transport. Nil means a transport of its own,
 // without compression, so that a small answer cannot become a large one.
@@ -65,11 +68,7 @@ func NewClient(transport http.RoundTripper) *Client {
 			DisableCompression:     true,
 		}
 	}
-	return &Client{http: http.Client{
-		Transport: transport,
-		// A redirect could move the trust anchor to another host or to http.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Client{transport: transport}
 }
 
 // Get reads the document at address, with If-None-Match where etag is set. ctx
@@ -104,10 +103,10 @@ func (c *Client) Get(ctx context.Context, address, etag string) (*Document, erro
 func (c *Client) do(request *http.Request) (*http.Response, error) {
 	// Set explicitly, this keeps any net/http transport from decompressing.
 	request.Header.Set("Accept-Encoding", "identity")
-	response, err := c.http.Do(request)
+	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		// Without the *url.Error around it, which repeats the whole URL.
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		// A *url.Error repeats the whole URL, secrets in its query included.
+		for wrapped, ok := errors.AsType[*url.Error](err); ok; wrapped, ok = errors.AsType[*url.Error](err) {
 			err = wrapped.Err
 		}
 		return nil, err
@@ -138,17 +137,14 @@ func read(response *http.Response) ([]byte, error) {
 // an hour; anything else is zero.
 func retryAfter(header http.Header) time.Duration {
 	text := header.Get("Retry-After")
-	if text == "" || len(text) > 4 {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0
 	}
-	seconds := 0
-	for _, c := range []byte(text) {
-		if c < '0' || c > '9' {
-			return 0
-		}
-		seconds = seconds*10 + int(c-'0')
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds > 3600 {
+		seconds = 3600
 	}
-	return min(time.Duration(seconds)*time.Second, time.Hour)
+	return time.Duration(seconds) * time.Second
 }
 
 // CheckURL refuses an address that must never be asked: anything but https (or
@@ -156,7 +152,7 @@ func retryAfter(header http.Header) time.Duration {
 func CheckURL(address string) error {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || u.Host == "" || u.Opaque != "":
+	case err != nil || u.Hostname() == "" || u.Opaque != "":
 		return errors.New("not an absolute URL")
 	case u.User != nil:
 		return errors.New("userinfo is not allowed in a URL")

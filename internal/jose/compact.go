@@ -55,9 +55,9 @@ type header struct {
 	Others strictjson.Value `json:",embed"`
 }
 
-// Parse splits and decodes token. What it accepts has exactly one spelling: three
-// segments of unpadded base64url with zero trailing bits (RFC 7515 §2, §7.1), so
-// that a cache or a deny-list keyed by the text cannot be walked around.
+// Parse splits and decodes token. What it accepts is spelled in one way: three
+// segments of unpadded base64url with zero trailing bits (RFC 7515 §2, §7.1). An
+// ECDSA signature still has a twin, so a deny-list must go by jti, not by text.
 func Parse(token string) (*JWS, error) {
 	if len(token) > MaxToken {
 		return nil, ErrTooLarge

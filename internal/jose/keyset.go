@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/MicahParks/keyfunc/v3"
@@ -31,8 +30,9 @@ type Key struct {
 	Issuer string
 
 	algorithms []string
+	methods    map[string]jwt.SigningMethod // by algorithm
 	jwk        jwkset.JWK
-	ref        string // names the key to keyfunc, also where it has no kid
+	public     any // as keyfunc gave it out
 }
 
 // Serves reports whether the key can verify alg.
@@ -49,9 +49,7 @@ func (k *Key) equal(other *Key) bool {
 type KeySet struct {
 	keys    []*Key
 	byID    map[string]*Key
-	byRef   map[string]*Key
 	skipped map[string]int
-	choose  jwt.Keyfunc
 }
 
 // ParseKeySet reads a JWK Set (RFC 7517 §5). A key that is broken, foreign or
@@ -67,7 +65,7 @@ func ParseKeySet(document []byte) (*KeySet, error) {
 	if len(set.Keys) > MaxKeys {
 		return nil, fmt.Errorf("more than %d keys", MaxKeys)
 	}
-	s := &KeySet{byID: make(map[string]*Key), byRef: make(map[string]*Key), skipped: make(map[string]int)}
+	s := &KeySet{byID: make(map[string]*Key), skipped: make(map[string]int)}
 	banned := make(map[string]bool)
 	for _, text := range set.Keys {
 		key, cause := parseKey(text)
@@ -80,20 +78,42 @@ func ParseKeySet(document []byte) (*KeySet, error) {
 	if len(s.keys) == 0 {
 		return nil, ErrNoKeys
 	}
-	for i, key := range s.keys {
-		key.ref = strconv.Itoa(i)
-		s.byRef[key.ref] = key
+	for _, key := range s.keys {
+		if err := key.ready(); err != nil {
+			return nil, err
+		}
 	}
+	return s, nil
+}
+
+// ready has keyfunc give the key out once for each algorithm that it serves, so
+// that nothing is left to choose when a token comes.
+func (k *Key) ready() error {
 	adapter, err := keyfunc.New(keyfunc.Options{
-		Storage:      storage{Storage: jwkset.NewMemoryStorage(), set: s},
+		Storage:      storage{Storage: jwkset.NewMemoryStorage(), jwk: k.jwk},
 		UseWhitelist: []jwkset.USE{jwkset.UseSig, ""},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.choose = adapter.Keyfunc
-	return s, nil
+	k.methods = make(map[string]jwt.SigningMethod, len(k.algorithms))
+	for _, algorithm := range k.algorithms {
+		k.methods[algorithm] = method(algorithm)
+		k.public, err = adapter.Keyfunc(&jwt.Token{Header: map[string]any{"kid": k.ID, "alg": algorithm}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// storage shows one key to keyfunc, which only ever calls KeyRead.
+type storage struct {
+	jwkset.Storage
+	jwk jwkset.JWK
+}
+
+func (s storage) KeyRead(context.Context, string) (jwkset.JWK, error) { return s.jwk, nil }
 
 // add keeps key unless its kid names another key already: then both go, because
 // trying one after the other would let the order decide (RFC 7517 §4.5).
@@ -148,25 +168,8 @@ func (s *KeySet) Find(token *JWS) *Key {
 	return only
 }
 
-// Verify checks the token's signature with key, which Find returned.
-func (s *KeySet) Verify(token *JWS, key *Key) bool {
-	algorithm := method(token.Algorithm)
-	if algorithm == nil || !key.Serves(token.Algorithm) {
-		return false
-	}
-	public, err := s.choose(&jwt.Token{Header: map[string]any{"kid": key.ref, "alg": token.Algorithm}})
-	return err == nil && algorithm.Verify(token.signed, token.signature, public) == nil
-}
-
-// storage shows the set to keyfunc. Only KeyRead is ever called.
-type storage struct {
-	jwkset.Storage
-	set *KeySet
-}
-
-func (s storage) KeyRead(_ context.Context, ref string) (jwkset.JWK, error) {
-	if key := s.set.byRef[ref]; key != nil {
-		return key.jwk, nil
-	}
-	return jwkset.JWK{}, jwkset.ErrKeyNotFound
+// Verify checks the token's signature with the key.
+func (k *Key) Verify(token *JWS) bool {
+	algorithm := k.methods[token.Algorithm]
+	return algorithm != nil && algorithm.Verify(token.signed, token.signature, k.public) == nil
 }

@@ -90,7 +90,7 @@ func verifiesWithGolangJWT(t *testing.T, key jose.SigningKey, token string) bool
 		t.Fatal(err)
 	}
 	found := set.Find(parsed)
-	return found != nil && set.Verify(parsed, found)
+	return found != nil && found.Verify(parsed)
 }
 
 func TestSigningKey_Sign_writes_exactly_the_given_header(t *testing.T) {

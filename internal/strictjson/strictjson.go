@@ -7,6 +7,7 @@
 package strictjson
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/go-json-experiment/json"
@@ -50,6 +51,9 @@ func Valid(err error) bool {
 // deep reports nesting beyond MaxDepth before anything recursive runs. It is
 // exact for valid JSON; for invalid JSON the decoder has the last word.
 func deep(data []byte) bool {
+	if bytes.Count(data, []byte{'{'})+bytes.Count(data, []byte{'['}) <= MaxDepth {
+		return false
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
