@@ -11,6 +11,7 @@ import (
 const (
 	// defaultCacheSize is the number of tokens remembered.
 	defaultCacheSize = 10_000
+	maxCacheSize     = 1_000_000
 	// maxCachedToken keeps a few huge tokens from taking the memory of many.
 	maxCachedToken = 4 << 10
 )
@@ -20,7 +21,10 @@ const (
 type tokenID [sha256.Size]byte
 
 func identify(token string) tokenID {
-	var text [maxCachedToken]byte // spares the heap a copy of every token
+	var text [1536]byte // spares the heap a copy of an ordinary token
+	if len(token) > len(text) {
+		return sha256.Sum256([]byte(token))
+	}
 	return sha256.Sum256(text[:copy(text[:], token)])
 }
 
@@ -32,8 +36,9 @@ type remembered struct {
 	generation uint64
 }
 
-// tokenCache remembers verified tokens. A hit saves the signature check and
-// nothing else: keys, expiry and policy are judged again on every request.
+// tokenCache remembers verified tokens. A hit saves what cannot change: signature,
+// claims and the issuer's Judge. Key and expiry are judged again every time, and
+// so is policy, by those who ask.
 type tokenCache struct {
 	entries *freelru.ShardedLRU[tokenID, remembered]
 	leeway  time.Duration
@@ -44,7 +49,9 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	if size <= 0 {
 		return nil
 	}
-	entries, err := freelru.NewSharded[tokenID, remembered](uint32(size), func(id tokenID) uint32 {
+	// Shards fill unevenly: without some room, those that are full first would
+	// drop tokens before size is reached.
+	entries, err := freelru.NewSharded[tokenID, remembered](uint32(size+size/2), func(id tokenID) uint32 {
 		return binary.LittleEndian.Uint32(id[:])
 	})
 	if err != nil {
@@ -64,14 +71,11 @@ func (c *tokenCache) get(id tokenID, raw string, now time.Time) *Token {
 	if s == nil || s.generation != entry.generation || !now.Before(entry.token.Expiry.Add(c.leeway)) {
 		return nil
 	}
-	token := *entry.token
-	token.raw = raw
-	return &token
+	return entry.token.hold(raw, entry.token.secret.claims)
 }
 
 // put remembers token, without its credential, until it expires.
 func (c *tokenCache) put(id tokenID, token *Token, issuer *trusted, generation uint64, now time.Time) {
-	kept := *token
-	kept.raw = ""
-	c.entries.AddWithLifetime(id, remembered{&kept, issuer, generation}, token.Expiry.Add(c.leeway).Sub(now))
+	kept := token.hold("", token.secret.claims)
+	c.entries.AddWithLifetime(id, remembered{kept, issuer, generation}, token.Expiry.Add(c.leeway).Sub(now))
 }

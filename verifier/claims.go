@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strconv"
@@ -84,7 +85,7 @@ func (c *claims) judgeTimes(now time.Time, leeway time.Duration) (expiry, issued
 	if expiry.After(now.Add(maxLifetime)) {
 		return expiry, issued, ReasonClaims, "exp lies more than a year ahead"
 	}
-	if c.NotBefore != nil {
+	if c.NotBefore != nil && string(c.NotBefore) != "0" { // 0 is how some say "always"
 		begin, ok := date(c.NotBefore)
 		if !ok {
 			return expiry, issued, ReasonClaims, "nbf is not a date"
@@ -122,19 +123,16 @@ func (c *claims) foreign(idTokens bool) string {
 func list(v strictjson.Value) (values []string, ok bool) {
 	switch v.Kind() {
 	case '"':
-		var one string
-		if strictjson.Unmarshal(v, &one) != nil {
-			return nil, false
-		}
-		return []string{one}, true
+		one, ok := text(v)
+		return []string{one}, ok
 	case '[':
 		var items []strictjson.Value
 		if strictjson.Unmarshal(v, &items) != nil {
 			return nil, false
 		}
 		for _, item := range items {
-			var one string
-			if item.Kind() != '"' || strictjson.Unmarshal(item, &one) != nil {
+			one, ok := text(item)
+			if !ok {
 				return nil, false
 			}
 			values = append(values, one)
@@ -144,12 +142,23 @@ func list(v strictjson.Value) (values []string, ok bool) {
 	return nil, false
 }
 
+// text reads a string.
+func text(v strictjson.Value) (string, bool) {
+	if v.Kind() != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1]), true
+	}
+	var s string
+	err := strictjson.Unmarshal(v, &s)
+	return s, err == nil
+}
+
 // tenant returns tid, empty where it is not a string.
 func (c *claims) tenant() string {
-	if values, ok := list(c.Tid); ok && len(values) == 1 && c.Tid.Kind() == '"' {
-		return values[0]
-	}
-	return ""
+	tenant, _ := text(c.Tid)
+	return tenant
 }
 
 // grants reads the scopes. A claim of a wrong form grants nothing; one with

@@ -47,12 +47,14 @@ type JWTConfig struct {
 	// MaxStale is how long the last good keys serve while the provider cannot be
 	// reached. Zero: 24 h. At least a minute.
 	MaxStale time.Duration
-	// Cooldown is the least time between two refreshes of one issuer's keys,
-	// whatever tokens ask for. Zero: 10 s. At least a second.
+	// Cooldown is the least time from one refresh of an issuer's keys to the next
+	// that an unknown kid may cause, and the longest pause between attempts while
+	// they fail. Zero: 10 s. At least a second, and less than MaxStale.
 	Cooldown time.Duration
 	// CacheSize is the number of verified tokens remembered, so that a token's
 	// signature is checked once and not at every request. Zero: 10 000. Negative:
-	// none. A remembered token still ends with its expiry and with its key.
+	// none. A remembered token still ends with its expiry and with its key. At
+	// most a million.
 	CacheSize int
 }
 
@@ -72,6 +74,7 @@ type trusted struct {
 // keep a server from starting. The error joins every mistake.
 func NewJWT(config JWTConfig) (*JWT, error) {
 	mistakes := config.mistakes()
+	config.CacheSize = min(config.CacheSize, maxCacheSize)
 	j := &JWT{issuers: make(map[string]*trusted), leeway: cmp.Or(config.Leeway, defaultLeeway)}
 	j.cache = newTokenCache(cmp.Or(config.CacheSize, defaultCacheSize), j.leeway)
 	compile := config.compiler()
@@ -121,6 +124,9 @@ func (config JWTConfig) mistakes() (mistakes []error) {
 	}
 	if cmp.Or(config.Cooldown, defaultCooldown) >= cmp.Or(config.MaxStale, defaultMaxStale) {
 		mistake("Cooldown %v is not under MaxStale: keys would expire before they may be fetched again", config.Cooldown)
+	}
+	if config.CacheSize > maxCacheSize {
+		mistake("CacheSize %d is over %d", config.CacheSize, maxCacheSize)
 	}
 	return mistakes
 }

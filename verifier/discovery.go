@@ -12,18 +12,19 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
-// locator finds the key set of one issuer. Only the refresh under way uses it, so
-// it needs no lock.
+// locator finds the key set of one issuer, or its introspection endpoint. Only
+// the refresh under way uses it, so it needs no lock.
 type locator struct {
 	issuer   string
-	fixed    string // configured jwks_uri
-	found    string // discovered jwks_uri
+	member   string // of the metadata; empty: jwks_uri
+	fixed    string // configured address
+	found    string // discovered address
 	document string // where it was discovered, or is by configuration
 	pinned   bool   // document is by configuration, and nowhere else
 }
 
-// jwks returns the address of the key set.
-func (l *locator) jwks(ctx context.Context, client *fetch.Client) (string, error) {
+// address returns where the key set or the endpoint is.
+func (l *locator) address(ctx context.Context, client *fetch.Client) (string, error) {
 	if l.fixed != "" {
 		return l.fixed, nil
 	}
@@ -66,6 +67,9 @@ func (l *locator) addresses() ([]string, error) {
 // forget makes the next attempt discover again: the keys may have moved.
 func (l *locator) forget() { l.found = "" }
 
+// introspectionEndpoint is a member of the metadata (RFC 8414 §2).
+const introspectionEndpoint = "introspection_endpoint"
+
 var errDocument = errors.New("not the issuer's metadata")
 
 func (l *locator) discover(ctx context.Context, client *fetch.Client, address string) (string, error) {
@@ -74,8 +78,9 @@ func (l *locator) discover(ctx context.Context, client *fetch.Client, address st
 		return "", err
 	}
 	var metadata struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+		Issuer        string `json:"issuer"`
+		JWKSURI       string `json:"jwks_uri"`
+		Introspection string `json:"introspection_endpoint"`
 	}
 	if strictjson.Object(document.Body, &metadata) != nil {
 		return "", fmt.Errorf("%w: not a JSON object", errDocument)
@@ -84,10 +89,18 @@ func (l *locator) discover(ctx context.Context, client *fetch.Client, address st
 	if metadata.Issuer != l.issuer {
 		return "", fmt.Errorf("%w: its issuer is not %q", errDocument, l.issuer)
 	}
-	if err := fetch.CheckURL(metadata.JWKSURI); err != nil {
-		return "", fmt.Errorf("%w: jwks_uri: %w", errDocument, err)
+	member, found := "jwks_uri", metadata.JWKSURI
+	if l.member == introspectionEndpoint {
+		member, found = l.member, metadata.Introspection
 	}
-	return metadata.JWKSURI, nil
+	if err := fetch.CheckURL(found); err != nil {
+		return "", fmt.Errorf("%w: %s: %w", errDocument, member, err)
+	}
+	// http is for an issuer on loopback; a remote one must not send us there.
+	if strings.HasPrefix(l.issuer, "https:") && !strings.HasPrefix(found, "https:") {
+		return "", fmt.Errorf("%w: %s is not https", errDocument, member)
+	}
+	return found, nil
 }
 
 // metadataURLs lists where an issuer's metadata may be: OpenID Connect Discovery

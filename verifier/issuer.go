@@ -58,7 +58,8 @@ type Issuer struct {
 	// Judge applies the issuer's own rules to a token whose signature and times
 	// are already verified, before its audience is checked. It may fill in
 	// Subject, ClientID, Tenant and Audience, and refuses with an error, best an
-	// *InvalidTokenError with ReasonProvider and a Hint. Nil: no rules.
+	// *InvalidTokenError with ReasonProvider and a Hint. A remembered token is not
+	// judged again. Nil: no rules.
 	Judge func(*Token) error
 
 	// Diagnose explains to the operator why a token was refused, where the

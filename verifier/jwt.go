@@ -64,7 +64,7 @@ func (j *JWT) verify(ctx context.Context, token string) (*Token, *trusted, uint6
 	if !issuer.owns(key, c.Issuer) {
 		return nil, nil, 0, issuer.refuse(ReasonUnknownKey, "the key belongs to another issuer or tenant")
 	}
-	if !keys.set.Verify(jws, key) {
+	if !key.Verify(jws) {
 		return nil, nil, 0, issuer.refuse(ReasonSignature, "the signature does not verify")
 	}
 	verified, err := issuer.judge(&c, jws, token, time.Now(), j.leeway)
@@ -100,10 +100,10 @@ func (t *trusted) judge(c *claims, jws *jose.JWS, raw string, now time.Time, lee
 	if !ok {
 		return nil, t.refuse(ReasonClaims, "the scope claim has characters that no scope has (RFC 6749 §3.3)")
 	}
-	token := &Token{
+	token := Token{
 		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, ID: c.ID,
-		Scopes: granted, Expiry: expiry, IssuedAt: issued, raw: raw, claims: jws.Payload,
-	}
+		Scopes: granted, Expiry: expiry, IssuedAt: issued,
+	}.hold(raw, jws.Payload)
 	if token.ClientID == "" {
 		token.ClientID = c.Azp
 	}
@@ -151,6 +151,9 @@ func (t *trusted) judged(err error) error {
 // It is meant for readiness probes, not for liveness: an outage of a provider is
 // no reason to restart. The error joins one *UnavailableError per issuer.
 func (j *JWT) Ready(ctx context.Context) error {
+	if len(j.order) == 0 && j.resolver == nil {
+		return errors.New("verifier: the JWT verifier was not made by NewJWT")
+	}
 	failures := make([]error, len(j.order))
 	done := make(chan struct{})
 	for i, issuer := range j.order {

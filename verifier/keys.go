@@ -21,9 +21,8 @@ const (
 	idleAge = 2 * refreshAge
 	// coldRetry is the pause between attempts while there are no keys at all.
 	coldRetry = time.Second
-	// maxWaiters bounds the requests that wait for a refresh because of a kid
-	// nobody knows; the others are answered from the set.
-	maxWaiters = 256
+	// maxPause is as long as a provider's Retry-After is believed.
+	maxPause = time.Minute
 )
 
 // snapshot is a key set as it was fetched. It is immutable.
@@ -32,6 +31,7 @@ type snapshot struct {
 	fetched    time.Time
 	refresh    time.Time
 	generation uint64
+	address    string // where it is from; etag is the entity tag there
 	etag       string
 }
 
@@ -45,12 +45,12 @@ type keySource struct {
 	cooldown time.Duration
 
 	current atomic.Pointer[snapshot]
-	waiters atomic.Int32
 
 	mu       sync.Mutex
 	inflight *refresh
 	next     time.Time // no attempt before
 	failures int
+	failed   time.Time // the last time
 	lastErr  error
 	counts   KeyCounts
 }
@@ -79,7 +79,7 @@ func (k *keySource) find(ctx context.Context, token *jose.JWS) (*snapshot, *jose
 	if key := s.set.Find(token); key != nil {
 		return s, key, nil
 	}
-	if s, err = k.rotated(ctx, s); err != nil {
+	if s, err = k.rotated(ctx); err != nil {
 		return nil, nil, err
 	}
 	if key := s.set.Find(token); key != nil {
@@ -125,19 +125,19 @@ func (k *keySource) snapshot(ctx context.Context) (*snapshot, error) {
 // rotated waits for the one refresh that an unknown kid may cause per cool-down,
 // and returns what is current then. In between it answers from the set at once,
 // and a flood cannot push the next refresh away: the pause counts from the
-// attempt, not from the last asker.
-func (k *keySource) rotated(ctx context.Context, s *snapshot) (*snapshot, error) {
-	attempt, _ := k.start(time.Now())
+// attempt, not from the last asker. While refreshes fail, nobody can say that the
+// kid is wrong.
+func (k *keySource) rotated(ctx context.Context) (*snapshot, error) {
+	attempt, failing := k.start(time.Now())
 	if attempt == nil {
 		k.count(func(c *KeyCounts) { c.Suppressed++ })
-		return k.current.Load(), nil
-	}
-	defer k.waiters.Add(-1)
-	if k.waiters.Add(1) > maxWaiters {
-		return s, nil
-	}
-	if err := wait(ctx, attempt); err != nil {
+	} else if err := wait(ctx, attempt); err != nil {
 		return nil, err
+	} else {
+		failing = attempt.err != nil
+	}
+	if failing {
+		return nil, k.unavailable(time.Now())
 	}
 	return k.current.Load(), nil
 }
@@ -152,11 +152,11 @@ func wait(ctx context.Context, attempt *refresh) error {
 }
 
 // start joins the attempt under way or begins one, unless it is too early: then
-// attempt is nil. failing reports that the last attempt failed.
+// attempt is nil. failing reports that the last attempt failed, not long ago.
 func (k *keySource) start(now time.Time) (attempt *refresh, failing bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	failing = k.failures > 0
+	failing = k.failures > 0 && now.Sub(k.failed) < idleAge
 	if k.inflight != nil {
 		return k.inflight, failing
 	}
@@ -184,9 +184,9 @@ func (k *keySource) run(attempt *refresh) {
 		k.counts.Succeeded++
 	} else {
 		k.failures++
-		k.lastErr = err
+		k.failed, k.lastErr = now, err
 		k.counts.Failed++
-		k.next = now.Add(k.pause(now))
+		k.next = now.Add(k.pause(now, err))
 	}
 	attempt.err = err
 	k.inflight = nil
@@ -195,31 +195,45 @@ func (k *keySource) run(attempt *refresh) {
 
 // pause returns the time to wait after a failure. Without keys it stays short, so
 // that recovery is seen within a second; with keys it doubles up to the cool-down.
-func (k *keySource) pause(now time.Time) time.Duration {
-	if k.good(now) == nil {
-		return coldRetry
+// A provider that asks for more gets it, within reason.
+func (k *keySource) pause(now time.Time, err error) time.Duration {
+	pause := coldRetry
+	if k.good(now) != nil {
+		pause = min(coldRetry<<min(k.failures-1, 10), k.cooldown)
 	}
-	return min(coldRetry<<min(k.failures-1, 10), k.cooldown)
+	if status, ok := errors.AsType[*fetch.StatusError](err); ok {
+		pause = max(pause, min(status.RetryAfter, maxPause))
+	}
+	return pause
 }
 
 // fetch returns the next snapshot. Whatever is not a set with usable keys is an
 // error, so that it cannot replace one.
 func (k *keySource) fetch(ctx context.Context, old *snapshot) (*snapshot, error) {
-	address, err := k.locate.jwks(ctx, k.client)
+	address, err := k.locate.address(ctx, k.client)
 	if err != nil {
 		return nil, err
 	}
 	etag := ""
-	if old != nil {
+	if old != nil && old.address == address {
 		etag = old.etag
 	}
-	document, err := k.client.Get(ctx, address, etag)
+	fresh, err := k.load(ctx, address, etag, old)
 	if err != nil {
 		k.locate.forget()
+	}
+	return fresh, err
+}
+
+// load reads the set at address. A set that holds what the old one held is of the
+// same generation.
+func (k *keySource) load(ctx context.Context, address, etag string, old *snapshot) (*snapshot, error) {
+	document, err := k.client.Get(ctx, address, etag)
+	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	fresh := &snapshot{fetched: now, etag: document.ETag}
+	fresh := &snapshot{fetched: now, address: address, etag: document.ETag}
 	fresh.refresh = now.Add(refreshAge - rand.N(refreshAge/5))
 	if document.NotModified {
 		fresh.set, fresh.generation = old.set, old.generation
@@ -232,7 +246,7 @@ func (k *keySource) fetch(ctx context.Context, old *snapshot) (*snapshot, error)
 	case old == nil:
 		fresh.generation = 1
 	case fresh.set.Equal(old.set):
-		fresh.set, fresh.generation = old.set, old.generation
+		fresh.generation = old.generation
 	default:
 		fresh.generation = old.generation + 1
 	}
@@ -243,11 +257,7 @@ func (k *keySource) fetch(ctx context.Context, old *snapshot) (*snapshot, error)
 func (k *keySource) unavailable(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	retry := max(k.next.Sub(now), 0)
-	if status, ok := errors.AsType[*fetch.StatusError](k.lastErr); ok {
-		retry = max(retry, status.RetryAfter)
-	}
-	return &UnavailableError{Issuer: k.locate.issuer, RetryAfter: retry, Err: k.lastErr}
+	return &UnavailableError{Issuer: k.locate.issuer, RetryAfter: max(k.next.Sub(now), 0), Err: k.lastErr}
 }
 
 func (k *keySource) count(update func(*KeyCounts)) {

@@ -1,10 +1,12 @@
 package verifier
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -38,18 +40,35 @@ type Token struct {
 	// Tenant is the provider's tenant, where the provider has tenants.
 	Tenant string
 
+	// A pointer, because fmt prints the unexported fields of a struct around a
+	// Token by reflection, but follows no pointer there.
+	secret *secret
+}
+
+// secret is what must not be printed.
+type secret struct {
 	raw    string
 	claims []byte
+}
+
+// hold returns token with its secret, in one allocation.
+func (t Token) hold(raw string, claims []byte) *Token {
+	held := &struct {
+		token  Token
+		secret secret
+	}{t, secret{raw, claims}}
+	held.token.secret = &held.secret
+	return &held.token
 }
 
 // Claims decodes the token's claims into v, a pointer as for json.Unmarshal.
 // Names match in exact case only. It fails for a token of a custom Verifier
 // that attached no claims.
 func (t *Token) Claims(v any) error {
-	if t == nil || t.claims == nil {
+	if t == nil || t.secret == nil || t.secret.claims == nil {
 		return errors.New("verifier: the token carries no claims")
 	}
-	if err := strictjson.Unmarshal(t.claims, v); err != nil {
+	if err := strictjson.Unmarshal(t.secret.claims, v); err != nil {
 		return fmt.Errorf("verifier: claims do not fit %T", v)
 	}
 	return nil
@@ -58,23 +77,27 @@ func (t *Token) Claims(v any) error {
 // WithClaims returns a copy of the token that carries claims, a JSON object, for
 // Claims. It is meant for custom Verifiers.
 func (t Token) WithClaims(claims []byte) *Token {
-	t.claims = append([]byte(nil), claims...)
-	return &t
+	return t.hold(t.DangerouslyRaw(), bytes.Clone(claims))
 }
 
 // DangerouslyRaw returns the credential itself. Passing it to another service
 // is what the MCP rules forbid (token passthrough): a service that receives it
 // can act as the user here. Package exchange needs it to trade it for another.
-func (t *Token) DangerouslyRaw() string { return t.raw }
+func (t *Token) DangerouslyRaw() string {
+	if t == nil || t.secret == nil {
+		return ""
+	}
+	return t.secret.raw
+}
 
-// Redacted stands wherever a Token is printed.
+// redacted stands wherever a Token is printed.
 const redacted = "verifier.Token(redacted)"
 
 // String returns a constant.
 func (t Token) String() string { return redacted }
 
-// GoString returns a constant, for %#v.
-func (t Token) GoString() string { return redacted }
+// Format writes a constant, whatever the verb.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue returns a constant, for log/slog.
 func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -1,0 +1,162 @@
+package verifier_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/authtest"
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+)
+
+// tenants is a directory of issuers that are known only at run time.
+type tenants struct {
+	issuer *authtest.Issuer
+	calls  atomic.Int64
+	gone   atomic.Bool
+	err    atomic.Pointer[error]
+	slow   time.Duration
+}
+
+func (d *tenants) resolve(ctx context.Context, iss string) (*verifier.Issuer, error) {
+	d.calls.Add(1)
+	select {
+	case <-time.After(d.slow):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := d.err.Load(); err != nil {
+		return nil, *err
+	}
+	if iss != d.issuer.URL() || d.gone.Load() {
+		return nil, nil
+	}
+	return &verifier.Issuer{URL: iss}, nil
+}
+
+func newTenants(t *testing.T) (*tenants, *verifier.JWT) {
+	t.Helper()
+	directory := &tenants{issuer: authtest.NewIssuer(t, authtest.Config{Resources: []string{resource}, TokenLifetime: time.Hour})}
+	return directory, newJWT(t, verifier.JWTConfig{
+		Resource: resource, Resolve: directory.resolve, Transport: directory.issuer.Transport(),
+	})
+}
+
+func TestResolveFindsATenantOnceForAllWhoAsk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		directory, jwt := newTenants(t)
+		directory.slow = time.Second
+		var group sync.WaitGroup
+		for range 50 {
+			group.Go(func() {
+				token, err := jwt.Verify(t.Context(), directory.issuer.Token(nil))
+				if err != nil || token.Issuer != directory.issuer.URL() {
+					t.Errorf("%v, %v", token, err)
+				}
+			})
+		}
+		group.Wait()
+		if n := directory.calls.Load(); n != 1 {
+			t.Errorf("Resolve was called %d times", n)
+		}
+		if _, ok := jwt.Lookup(directory.issuer.URL()); !ok {
+			t.Error("Lookup does not know the tenant")
+		}
+		if _, ok := jwt.Lookup("https://other.example"); ok {
+			t.Error("Lookup knows a stranger")
+		}
+	})
+}
+
+func TestAResolvedTenantThatIsRemovedIsRefusedWithinFiveMinutes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		directory, jwt := newTenants(t)
+		token := directory.issuer.Token(nil)
+		if _, err := jwt.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		directory.gone.Store(true)
+		time.Sleep(5 * time.Minute)
+		_, err := jwt.Verify(t.Context(), token) // remembered or not
+		isInvalid(t, err, verifier.ReasonIssuer)
+		directory.gone.Store(false)
+		time.Sleep(time.Minute)
+		if _, err := jwt.Verify(t.Context(), token); err != nil {
+			t.Errorf("after it came back: %v", err)
+		}
+		if n := directory.issuer.Hits(authtest.EndpointKeys); n != 1 {
+			t.Errorf("keys were fetched %d times although nothing about them changed", n)
+		}
+	})
+}
+
+func TestStrangersAreAskedForOnceAMinuteAndNeverFetched(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		directory, jwt := newTenants(t)
+		token := directory.issuer.Token(authtest.Claims{"iss": "https://stranger.example"})
+		for range 100 {
+			_, err := jwt.Verify(t.Context(), token)
+			isInvalid(t, err, verifier.ReasonIssuer)
+		}
+		for i := range 3000 { // more than are remembered
+			_, err := jwt.Verify(t.Context(), directory.issuer.Token(authtest.Claims{"iss": fmt.Sprintf("https://stranger%d.example", i)}))
+			isInvalid(t, err, verifier.ReasonIssuer)
+		}
+		if n := directory.calls.Load(); n != 3001 {
+			t.Errorf("Resolve was called %d times", n)
+		}
+		if n := directory.issuer.Hits(authtest.EndpointAll); n != 0 {
+			t.Errorf("%d requests for tokens of strangers", n)
+		}
+	})
+}
+
+func TestAFailingDirectoryIsUnavailableAndIsNotRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		directory, jwt := newTenants(t)
+		token := directory.issuer.Token(nil)
+		down := errors.New("database at db.internal is down")
+		directory.err.Store(&down)
+		_, err := jwt.Verify(t.Context(), token)
+		isUnavailable(t, err)
+		directory.err.Store(nil)
+		if _, err := jwt.Verify(t.Context(), token); err != nil {
+			t.Errorf("after recovery: %v", err)
+		}
+
+		directory, jwt = newTenants(t)
+		directory.slow = time.Hour
+		_, err = jwt.Verify(t.Context(), directory.issuer.Token(nil))
+		isUnavailable(t, err)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := jwt.Verify(ctx, directory.issuer.Token(nil)); !errors.Is(err, context.Canceled) {
+			t.Errorf("canceled: %v", err)
+		}
+	})
+}
+
+func TestResolveCannotAnswerWithAnotherIssuer(t *testing.T) {
+	for name, answer := range map[string]verifier.Issuer{
+		"another issuer": {URL: "https://other.example"},
+		"a template":     {URL: "https://issuer.example/{tenantid}", AnyTenant: true},
+		"a mistake":      {URL: authtest.DefaultURL, Algorithms: []string{"HS256"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				issuer := authtest.NewIssuer(t, authtest.Config{Resources: []string{resource}})
+				jwt := newJWT(t, verifier.JWTConfig{
+					Resource: resource, Transport: issuer.Transport(),
+					Resolve: func(context.Context, string) (*verifier.Issuer, error) { return &answer, nil },
+				})
+				_, err := jwt.Verify(t.Context(), issuer.Token(nil))
+				isUnavailable(t, err)
+			})
+		})
+	}
+}
