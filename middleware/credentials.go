@@ -42,10 +42,17 @@ func bareToken(fields []string) (token, problem string) {
 	if len(fields) == 1 {
 		token = strings.Trim(fields[0], " \t")
 	}
-	if strings.ContainsAny(token, " \t,\"") {
+	if hasSeparator(token) {
 		return "", malformedCredentials
 	}
 	return token, ""
+}
+
+// hasSeparator reports what cannot be in one token. It looks four times, because
+// looking for one octet is many times faster than for a set.
+func hasSeparator(token string) bool {
+	return strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, ',') >= 0 ||
+		strings.IndexByte(token, '"') >= 0 || strings.IndexByte(token, '\t') >= 0
 }
 
 // parseCredentials reads credentials = auth-scheme 1*SP token68 (RFC 9110
@@ -69,7 +76,7 @@ func parseCredentials(field string) (token, problem string) {
 	token = strings.TrimLeft(rest, " ")
 	// No separator but SP: other white space is a separator to some readers and
 	// part of the scheme to others.
-	if token == rest || strings.ContainsAny(token, " \t,\"") {
+	if token == rest || hasSeparator(token) {
 		return "", malformedCredentials
 	}
 	return token, ""

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -96,15 +95,12 @@ func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// errorBody needs no escapes: both are constants of this package (texts.go).
 func errorBody(code, description string) []byte {
-	body, err := json.Marshal(struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description,omitempty"`
-	}{code, description})
-	if err != nil {
-		return nil // two strings always marshal
+	if description == "" {
+		return []byte(`{"error":"` + code + `"}`)
 	}
-	return body
+	return []byte(`{"error":"` + code + `","error_description":"` + description + `"}`)
 }
 
 // The values of error in bodies. The first three are RFC 6750 §3.1; the others
@@ -188,8 +184,7 @@ func (ru *rules) invalidToken(cause error, route route) *Refusal {
 	return &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeInvalidToken, Reason: reason,
 		code: codeInvalidToken, description: description,
-		challenge: challenge(codeInvalidToken, description, route.scope, ru.metadataURL),
-		cause:     cause, rules: ru,
+		challenge: route.invalid[reason], cause: cause, rules: ru,
 	}
 }
 

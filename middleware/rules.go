@@ -157,8 +157,9 @@ func (c Config) verifier(issuers []verifier.Issuer, leeway time.Duration) (verif
 type route struct {
 	base            scopes.Requirement
 	known           scopes.Set
-	scope           string // what a 401 names: the scopes to start with
-	unauthenticated string // the whole challenge of a 401 without credentials
+	scope           string                     // what a 401 names: the scopes to start with
+	unauthenticated string                     // the whole challenge of a 401 without credentials
+	invalid         map[verifier.Reason]string // and with a bad token
 }
 
 // route compiles a policy. The rules may be nil: the zero Guard.
@@ -180,7 +181,12 @@ func (ru *rules) route(policy scopes.Policy) (route, error) {
 		return route{}, fmt.Errorf("its challenge has %d bytes, at most %d reach every client", len(longest), maxChallenge)
 	}
 	scope := policy.Base.Needed(scopes.Set{}).String()
+	invalid := make(map[verifier.Reason]string)
+	for _, reason := range verifier.Reasons() {
+		invalid[reason] = challenge(codeInvalidToken, describe(reason), scope, ru.metadataURL)
+	}
 	return route{
+		invalid:         invalid,
 		base:            policy.Base,
 		known:           ru.known.Union(policy.Base.Scopes()),
 		scope:           scope,
