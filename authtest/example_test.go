@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/authtest"
@@ -68,4 +69,48 @@ func ExampleIssuer_SetFault() {
 	// down
 	// 200 OK -1
 	// 3 requests
+}
+
+// A resource server that introspects is a client with a secret.
+func ExampleIssuer_MintOpaque() {
+	issuer, err := authtest.New(authtest.Config{
+		Resources: []string{"https://mcp.example.com/mcp"},
+		Clients:   []authtest.Client{{ID: "mcp-server", Secret: "known-to-everyone"}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &http.Client{Transport: issuer.Transport()}
+	introspect := func(token string) {
+		response, err := client.PostForm("https://issuer.example/introspect", url.Values{
+			"client_id": {"mcp-server"}, "client_secret": {"known-to-everyone"}, "token": {token},
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer response.Body.Close()
+		var answer struct {
+			Active bool
+			Sub    string
+		}
+		if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%+v\n", answer)
+	}
+
+	token, err := issuer.MintOpaque(authtest.OpaqueTokenConfig{Claims: authtest.Claims{"sub": "alice"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	introspect(token)
+	issuer.Revoke(token)
+	introspect(token)
+	// Output:
+	// {Active:true Sub:alice}
+	// {Active:false Sub:}
 }

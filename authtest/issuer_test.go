@@ -132,9 +132,14 @@ func TestMetadata_is_what_clients_need(t *testing.T) {
 		`"code_challenge_methods_supported":["S256"],` +
 		`"grant_types_supported":["authorization_code","refresh_token","client_credentials"],` +
 		`"id_token_signing_alg_values_supported":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"],` +
+		`"introspection_endpoint":"https://issuer.example/introspect",` +
+		`"introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],` +
+		`"introspection_signing_alg_values_supported":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"],` +
 		`"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/jwks",` +
 		`"registration_endpoint":"https://issuer.example/register",` +
 		`"response_modes_supported":["query"],"response_types_supported":["code"],` +
+		`"revocation_endpoint":"https://issuer.example/revoke",` +
+		`"revocation_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],` +
 		`"scopes_supported":["openid","files:read","files:write"],"subject_types_supported":["public"],` +
 		`"token_endpoint":"https://issuer.example/token",` +
 		`"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"]}`
@@ -162,6 +167,8 @@ func TestIssuer_browsers_may_call_all_but_the_authorization_endpoint(t *testing.
 		"/jwks":                             {"*", "GET, HEAD, OPTIONS"},
 		"/token":                            {"*", "POST, OPTIONS"},
 		"/register":                         {"*", "POST, OPTIONS"},
+		"/introspect":                       {"*", "POST, OPTIONS"},
+		"/revoke":                           {"*", "POST, OPTIONS"},
 		"/.well-known/openid-configuration": {"*", "GET, HEAD, OPTIONS"},
 		"/unknown":                          {"*", "GET, HEAD, OPTIONS"},
 		"/authorize":                        {"", ""},

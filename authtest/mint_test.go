@@ -122,7 +122,7 @@ func TestMint_header_key_and_algorithm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if key := set.Find(parsed); key == nil || set.Verify(parsed, key) {
+	if key := set.Find(parsed); key == nil || key.Verify(parsed) {
 		t.Error("a foreign key under the issuer's kid: no key is found, or it verifies")
 	}
 }
