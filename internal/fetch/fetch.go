@@ -105,13 +105,30 @@ func (c *Client) do(request *http.Request) (*http.Response, error) {
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		// A *url.Error repeats the whole URL, secrets in its query included.
-		for wrapped, ok := errors.AsType[*url.Error](err); ok; wrapped, ok = errors.AsType[*url.Error](err) {
-			err = wrapped.Err
-		}
-		return nil, err
+		return nil, unwrap(err)
+	}
+	// A transport of the user's may break its contract.
+	if response == nil {
+		return nil, errors.New("the transport returned neither an answer nor an error")
+	}
+	if response.Body == nil {
+		response.Body = http.NoBody
 	}
 	return response, nil
+}
+
+// unwrap takes the *url.Error off, which repeats the whole URL, secrets in its
+// query included.
+func unwrap(err error) error {
+	for {
+		wrapped, ok := errors.AsType[*url.Error](err)
+		if !ok {
+			return err
+		}
+		if err = wrapped.Err; err == nil {
+			return errors.New("the request failed")
+		}
+	}
 }
 
 // read returns the body of a 200 answer, and leaves no other answer's unread

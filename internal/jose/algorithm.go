@@ -18,17 +18,32 @@ func Algorithms() []string {
 	}
 }
 
-// method returns golang-jwt's implementation of alg, one of Algorithms.
+// method returns golang-jwt's implementation of alg, one of Algorithms. It does
+// not ask that library's registry, which any package of the process can change.
 func method(alg string) jwt.SigningMethod {
 	switch alg {
+	case "RS256":
+		return jwt.SigningMethodRS256
+	case "RS384":
+		return jwt.SigningMethodRS384
+	case "RS512":
+		return jwt.SigningMethodRS512
 	case "PS256":
 		return strictPSS(jwt.SigningMethodPS256)
 	case "PS384":
 		return strictPSS(jwt.SigningMethodPS384)
 	case "PS512":
 		return strictPSS(jwt.SigningMethodPS512)
+	case "ES256":
+		return jwt.SigningMethodES256
+	case "ES384":
+		return jwt.SigningMethodES384
+	case "ES512":
+		return jwt.SigningMethodES512
+	case "EdDSA":
+		return jwt.SigningMethodEdDSA
 	}
-	return jwt.GetSigningMethod(alg)
+	return nil
 }
 
 // strictPSS verifies with the salt as long as the hash (RFC 7518 §3.5); the

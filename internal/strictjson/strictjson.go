@@ -1,9 +1,9 @@
 // Package strictjson is the one reader for JSON that arrives from outside.
 //
 // It refuses what different parsers read differently: duplicate names (compared
-// after unescaping), names in another case, invalid UTF-8 and lone surrogates, a
-// byte order mark, trailing data, and deep nesting (RFC 8259 §4, §8.1; RFC 8725
-// §2.4, §3.7).
+// after unescaping), invalid UTF-8 and lone surrogates, a byte order mark,
+// trailing data, and deep nesting (RFC 8259 §4, §8.1; RFC 8725 §2.4, §3.7). Names
+// match in exact case.
 package strictjson
 
 import (
