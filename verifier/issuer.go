@@ -57,7 +57,7 @@ type Issuer struct {
 
 	// Judge applies the issuer's own rules to a token whose signature and times
 	// are already verified, before its audience is checked. It may fill in
-	// Subject, ClientID, Tenant and Audience, and refuses with an error, best an
+	// Subject, ClientID, Tenant, Scopes and Audience, and refuses with an error, best an
 	// *InvalidTokenError with ReasonProvider and a Hint. A remembered token is not
 	// judged again. Nil: no rules.
 	Judge func(*Token) error

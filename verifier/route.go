@@ -74,7 +74,14 @@ const maxDiagnoses = 8
 // diagnose lets the issuers explain a refusal better than the general Hint.
 func (j *JWT) diagnose(err error, token string) error {
 	refused, ok := errors.AsType[*InvalidTokenError](err)
-	if !ok || len(j.diagnosers) == 0 || refused.Reason == ReasonProvider {
+	if !ok || refused.Reason == ReasonProvider {
+		return err
+	}
+	diagnosers := j.diagnosers
+	if issuer := j.issuers[refused.Issuer]; issuer != nil {
+		diagnosers = []*trusted{issuer}
+	}
+	if !slices.ContainsFunc(diagnosers, func(t *trusted) bool { return t.Diagnose != nil }) {
 		return err
 	}
 	seen := Unverified{Reason: refused.Reason}
@@ -88,10 +95,7 @@ func (j *JWT) diagnose(err error, token string) error {
 		}
 		seen.Header = jws.Header
 	}
-	for _, issuer := range j.diagnosers {
-		if refused.Issuer != "" && refused.Issuer != issuer.URL {
-			continue
-		}
+	for _, issuer := range diagnosers {
 		if hint := issuer.Diagnose(seen); hint != "" {
 			return &InvalidTokenError{Reason: refused.Reason, Hint: hint, Issuer: refused.Issuer}
 		}
