@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -119,7 +118,7 @@ func network(t *testing.T, dir string, serves map[string]string) authtest.Networ
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, string(document))
+			_, _ = w.Write(document)
 		})
 	}
 	return net

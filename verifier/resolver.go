@@ -84,14 +84,14 @@ func (r *resolver) ask(ctx context.Context, iss string) (*trusted, error) {
 	}
 	found, err := r.resolve(ctx, iss)
 	if err != nil {
-		return nil, &UnavailableError{Err: errors.New("Resolve failed")}
+		return nil, &UnavailableError{Err: errors.New("looking the issuer up failed")}
 	}
 	if found == nil {
 		r.refused.Add(iss, struct{}{})
 		return nil, nil
 	}
 	if found.URL != iss || found.template() {
-		return nil, &UnavailableError{Err: errors.New("Resolve returned another issuer than it was asked for")}
+		return nil, &UnavailableError{Err: errors.New("the issuer that Resolve returned is another one than it was asked for")}
 	}
 	issuer, err := r.compile(*found)
 	if err != nil {

@@ -288,6 +288,7 @@ func TestVerify_with_another_key_of_the_same_kind(t *testing.T) {
 	mustRefuse(t, fullSet(t), signText(otherRSA(), "RS256", head, payload))
 	sum := sha256.Sum256([]byte(head + "." + payload))
 	mustRefuse(t, fullSet(t), head+"."+payload+"."+segment(sum[:]))
+	//lint:ignore SA1019 what an attacker would use
 	encrypted, err := rsa.EncryptPKCS1v15(rand.Reader, &rsaKey().PublicKey, sum[:])
 	if err != nil {
 		t.Fatal(err)
