@@ -1,0 +1,180 @@
+package strictjson_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
+)
+
+func TestReader_walks(t *testing.T) {
+	text := []byte(` {"a": 1, "\u0062" : [ "x\n", {} , [] ], "c":{"d":null}, "e":-1.5e+3 } `)
+	reader := strictjson.NewReader(text, 3)
+	object, err := reader.Members()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for {
+		name, more, err := object.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
+		kind := reader.Kind()
+		if kind != '[' {
+			value, err := reader.Value()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s%c%s", name, kind, value))
+			continue
+		}
+		array, err := reader.Elements()
+		for more := true; more && err == nil; {
+			if more, err = array.Next(); more && err == nil {
+				var value []byte
+				value, err = reader.Value()
+				got = append(got, string(name)+string(value))
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"a01", `b"x\n"`, "b{}", "b[]", `c{{"d":null}`, "e0-1.5e+3"}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := reader.End(); err != nil || reader.Duplicate() {
+		t.Errorf("End = %v", err)
+	}
+}
+
+func TestReader_reads_on_behind_a_duplicate(t *testing.T) {
+	reader := strictjson.NewReader([]byte(`{"a":{"b":1,"b":2},"id":7}`), 8)
+	object, err := reader.Members()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for {
+		name, more, err := object.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
+		value, err := reader.Value()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = string(name) + string(value)
+	}
+	if last != "id7" || !reader.Duplicate() || !errors.Is(reader.End(), strictjson.ErrDuplicate) {
+		t.Errorf("last %q, duplicate %t, End %v", last, reader.Duplicate(), reader.End())
+	}
+}
+
+func TestReader_is_exact_about_types(t *testing.T) {
+	for _, text := range []string{``, `1`, `"x"`, `null`, `[]`} {
+		reader := strictjson.NewReader([]byte(text), 8)
+		if _, err := reader.Members(); !errors.Is(err, strictjson.ErrSyntax) {
+			t.Errorf("%q as an object: %v", text, err)
+		}
+	}
+	for _, text := range []string{``, `1`, `"x"`, `null`, `{}`} {
+		reader := strictjson.NewReader([]byte(text), 8)
+		if _, err := reader.Elements(); !errors.Is(err, strictjson.ErrSyntax) {
+			t.Errorf("%q as an array: %v", text, err)
+		}
+	}
+	for _, text := range []string{``, `1`, `"`, `null`} {
+		if _, err := strictjson.Unquote([]byte(text)); err == nil {
+			t.Errorf("Unquote(%q) succeeds", text)
+		}
+	}
+}
+
+// large returns texts of 1 MiB, of the kinds that cost a reader most and least.
+func large() map[string]string {
+	fill := func(piece string) string { return strings.Repeat(piece, 1<<20/len(piece)) }
+	var names strings.Builder
+	for i := 0; names.Len() < 1<<20; i++ {
+		names.WriteString(`"k` + strconv.Itoa(i) + `":0,`)
+	}
+	return map[string]string{
+		"text":    `{"a":"` + fill("A line of plain text without anything to escape. ") + `"}`,
+		"source":  `{"a":"` + fill(`\tif err := f(\"x\"); err != nil {\n\t\treturn err\n\t}\n`) + `"}`,
+		"UTF-8":   `{"a":"` + fill("Größe für Straßen, 日本語テキスト. ") + `"}`,
+		"records": `{"a":[` + fill(`{"id":12345,"name":"someone","tags":["a","b"],"active":true,"score":1.25,"at":{"city":"Paris"}},`) + `0]}`,
+		"names":   `{` + names.String() + `"a":0}`,
+	}
+}
+
+// BenchmarkReader puts a Reader beside jsontext, and both beside what it costs to
+// receive the same bytes over loopback HTTP.
+func BenchmarkReader(b *testing.B) {
+	for _, name := range []string{"text", "source", "UTF-8", "records", "names"} {
+		text := []byte(large()[name])
+		b.Run(name+"/Reader", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				reader := strictjson.NewReader(text, 64)
+				if _, err := reader.Value(); err != nil || reader.End() != nil {
+					b.Fatal("refused")
+				}
+			}
+		})
+		b.Run(name+"/jsontext", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if !jsontext.Value(text).IsValid() {
+					b.Fatal("refused")
+				}
+			}
+		})
+		for _, with := range []string{"HTTP", "HTTP and Reader", "HTTP and jsontext"} {
+			b.Run(name+"/"+with, func(b *testing.B) {
+				server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					var body bytes.Buffer
+					body.Grow(int(r.ContentLength) + bytes.MinRead)
+					if _, err := body.ReadFrom(r.Body); err != nil {
+						b.Error(err)
+					}
+					switch with {
+					case "HTTP and Reader":
+						reader := strictjson.NewReader(body.Bytes(), 64)
+						_, _ = reader.Value()
+					case "HTTP and jsontext":
+						jsontext.Value(body.Bytes()).IsValid()
+					}
+				}))
+				defer server.Close()
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					response, err := server.Client().Post(server.URL, "application/json", bytes.NewReader(text))
+					if err != nil {
+						b.Fatal(err)
+					}
+					_, _ = io.Copy(io.Discard, response.Body)
+					response.Body.Close()
+				}
+			})
+		}
+	}
+}

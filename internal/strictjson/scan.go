@@ -1,0 +1,189 @@
+package strictjson
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// Eight bytes at once: in a word, every byte's least and highest bit.
+const (
+	lows  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special marks, in a word, the highest bit of every byte that ends a run of
+// plain characters: quote, backslash, control. A byte above the first such one
+// may be marked wrongly; nobody looks that far.
+func special(word uint64) uint64 {
+	quote, backslash := word^'"'*lows, word^'\\'*lows
+	return ((quote-lows)&^quote | (backslash-lows)&^backslash | (word-' '*lows)&^word) & highs
+}
+
+// scanString reads a string behind its first quotation mark (RFC 8259 §7), and
+// returns where it ends behind its last; 0 if it does not. Lone surrogates are not
+// UTF-8 (§8.1).
+func scanString(data []byte, start int) (end int, escaped bool) {
+	var seen uint64 // all bytes, or-ed
+	for i := start; i < len(data); {
+		if len(data)-i >= 8 {
+			word := binary.LittleEndian.Uint64(data[i:])
+			seen |= word
+			marks := special(word)
+			if marks == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(marks) / 8
+		}
+		switch c := data[i]; {
+		case c == '"':
+			if seen&highs != 0 && !utf8.Valid(data[start:i]) {
+				return 0, false
+			}
+			return i + 1, escaped
+		case c == '\\':
+			escaped = true
+			for i < len(data) && data[i] == '\\' {
+				size := scanEscape(data, i)
+				if size == 0 {
+					return 0, false
+				}
+				i += size
+			}
+		case c < ' ':
+			return 0, false
+		default: // the last bytes of data
+			seen |= uint64(c)
+			i++
+		}
+	}
+	return 0, false
+}
+
+// letters are what may follow a backslash, besides u: a bit for each of the bytes
+// below 64, and of those from there to 127.
+const (
+	lettersBelow = 1<<'"' | 1<<'/'
+	lettersAbove = 1<<('\\'-64) | 1<<('b'-64) | 1<<('f'-64) | 1<<('n'-64) | 1<<('r'-64) | 1<<('t'-64)
+)
+
+// scanEscape returns the length of the escape at i, or of the pair that makes one
+// character; 0 if there is none.
+func scanEscape(data []byte, i int) int {
+	if len(data)-i < 2 {
+		return 0
+	}
+	c := data[i+1]
+	letters := uint64(lettersBelow)
+	if c >= 64 {
+		letters = lettersAbove
+	}
+	switch {
+	case c < 128 && letters>>(c%64)&1 != 0:
+		return 2
+	case c == 'u':
+		return scanUnicode(data[i:])
+	}
+	return 0
+}
+
+func scanUnicode(data []byte) int {
+	first, ok := hex4(data[2:])
+	switch {
+	case !ok || first >= 0xdc00 && first <= 0xdfff:
+		return 0
+	case first < 0xd800 || first > 0xdfff:
+		return 6
+	case len(data) < 8 || data[6] != '\\' || data[7] != 'u':
+		return 0
+	}
+	if second, ok := hex4(data[8:]); !ok || second < 0xdc00 || second > 0xdfff {
+		return 0
+	}
+	return 12
+}
+
+func hex4(data []byte) (value rune, ok bool) {
+	if len(data) < 4 {
+		return 0, false
+	}
+	for _, c := range data[:4] {
+		digit := rune(c)
+		switch {
+		case c >= '0' && c <= '9':
+			digit -= '0'
+		case c >= 'a' && c <= 'f':
+			digit -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			digit -= 'A' - 10
+		default:
+			return 0, false
+		}
+		value = value<<4 | digit
+	}
+	return value, true
+}
+
+// scanScalar returns where the literal or number at start ends; start if there
+// is none.
+func scanScalar(data []byte, start int) int {
+	if start >= len(data) {
+		return start
+	}
+	literal := ""
+	switch data[start] {
+	case 't':
+		literal = "true"
+	case 'f':
+		literal = "false"
+	case 'n':
+		literal = "null"
+	default:
+		return scanNumber(data, start)
+	}
+	if end := start + len(literal); end <= len(data) && string(data[start:end]) == literal {
+		return end
+	}
+	return start
+}
+
+// scanNumber implements the grammar of RFC 8259 §6. What may follow a number is
+// its container's business.
+func scanNumber(data []byte, start int) int {
+	i := start
+	if data[i] == '-' {
+		i++
+	}
+	whole := scanDigits(data, i)
+	if whole == i || data[i] == '0' && whole > i+1 {
+		return start
+	}
+	i = whole
+	if i < len(data) && data[i] == '.' {
+		fraction := scanDigits(data, i+1)
+		if fraction == i+1 {
+			return start
+		}
+		i = fraction
+	}
+	if i < len(data) && data[i]|0x20 == 'e' {
+		i++
+		if i < len(data) && (data[i] == '+' || data[i] == '-') {
+			i++
+		}
+		exponent := scanDigits(data, i)
+		if exponent == i {
+			return start
+		}
+		i = exponent
+	}
+	return i
+}
+
+func scanDigits(data []byte, i int) int {
+	for i < len(data) && data[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
