@@ -142,10 +142,12 @@ func (r Requirement) Scopes() Set {
 }
 
 // joinPrefixed puts prefix before every error, not only before the first line.
-func joinPrefixed(prefix string, errs []error) error {
-	prefixed := make([]error, len(errs))
+func joinPrefixed(prefix string, errs []error) error { return errors.Join(prefixed(prefix, errs)...) }
+
+func prefixed(prefix string, errs []error) []error {
+	all := make([]error, len(errs))
 	for i, err := range errs {
-		prefixed[i] = fmt.Errorf("%s%w", prefix, err)
+		all[i] = fmt.Errorf("%s%w", prefix, err)
 	}
-	return errors.Join(prefixed...)
+	return all
 }
