@@ -3,6 +3,7 @@ package verifier
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/elastic/go-freelru"
@@ -40,8 +41,10 @@ type remembered struct {
 // claims and the issuer's Judge. Key and expiry are judged again every time, and
 // so is policy, by those who ask.
 type tokenCache struct {
-	entries *freelru.ShardedLRU[tokenID, remembered]
-	leeway  time.Duration
+	entries  *freelru.ShardedLRU[tokenID, remembered]
+	leeway   time.Duration
+	capacity int
+	outdated atomic.Uint64 // entries found and not used
 }
 
 // newTokenCache returns nil for a size of zero or less, which remembers nothing.
@@ -57,21 +60,30 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	if err != nil {
 		return nil
 	}
-	return &tokenCache{entries: entries, leeway: leeway}
+	return &tokenCache{entries: entries, leeway: leeway, capacity: size + size/2}
 }
 
 // get returns a copy of the remembered token, if its key is still in the set and
 // it has not expired.
 func (c *tokenCache) get(id tokenID, raw string, now time.Time) *Token {
 	entry, ok := c.entries.Get(id)
-	if !ok || !entry.issuer.until.IsZero() && !now.Before(entry.issuer.until) {
+	if !ok {
 		return nil
+	}
+	if !c.current(entry, now) {
+		c.outdated.Add(1)
+		return nil
+	}
+	return entry.token.hold(raw, entry.token.secret.claims).from(SourceRemembered)
+}
+
+// current reports whether entry may still be used.
+func (c *tokenCache) current(entry remembered, now time.Time) bool {
+	if !entry.issuer.until.IsZero() && !now.Before(entry.issuer.until) {
+		return false
 	}
 	s, _ := entry.issuer.keys.serving(now)
-	if s == nil || s.generation != entry.generation || !now.Before(entry.token.Expiry.Add(c.leeway)) {
-		return nil
-	}
-	return entry.token.hold(raw, entry.token.secret.claims)
+	return s != nil && s.generation == entry.generation && now.Before(entry.token.Expiry.Add(c.leeway))
 }
 
 // put remembers token, without its credential, until it expires.

@@ -29,6 +29,7 @@ type claims struct {
 	Scp       strictjson.Value `json:"scp"`
 	Confirm   strictjson.Value `json:"cnf"`
 	Tid       strictjson.Value `json:"tid"`
+	Act       strictjson.Value `json:"act"`
 
 	// Marks of other kinds of tokens.
 	Nonce         strictjson.Value `json:"nonce"`

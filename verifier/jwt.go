@@ -89,6 +89,36 @@ func (t *trusted) refuse(reason Reason, hint string) error {
 
 // judge checks the claims of a token whose signature verified.
 func (t *trusted) judge(c *claims, jws *jose.JWS, raw string, now time.Time, leeway time.Duration) (*Token, error) {
+	token, err := t.draft(c, jws, raw, now, leeway)
+	if err != nil {
+		return nil, err
+	}
+	if t.Judge != nil {
+		if err := t.Judge(token); err != nil {
+			return nil, t.judged(err)
+		}
+	}
+	switch {
+	case strings.TrimSpace(token.Subject) == "":
+		return nil, t.refuse(ReasonClaims, "sub is missing (RFC 9068 §2.2)")
+	case !token.identifies():
+		return nil, t.refuse(ReasonClaims, "an identifier has control characters")
+	case !names(token.Audience, t.audiences):
+		return nil, t.refuse(ReasonAudience, "aud does not name this resource; register it at the provider, or list the provider's value in the issuer's Audiences")
+	case c.Confirm != nil:
+		return nil, t.refuse(ReasonConfirmation, "the token is bound to a key (cnf), and proofs are not supported here")
+	}
+	return token, nil
+}
+
+// identifies reports whether all that names somebody is fit for it.
+func (t *Token) identifies() bool {
+	return identifier(t.Subject) && identifier(t.ClientID) && identifier(t.ID)
+}
+
+// draft returns the token that the claims describe, before the issuer's own
+// rules and what must hold after them.
+func (t *trusted) draft(c *claims, jws *jose.JWS, raw string, now time.Time, leeway time.Duration) (*Token, error) {
 	if kind := c.foreign(t.DangerouslyAcceptIDTokens || mediaType(jws.Type) == "at+jwt"); kind != "" {
 		return nil, t.refuse(ReasonType, kind)
 	}
@@ -103,9 +133,12 @@ func (t *trusted) judge(c *claims, jws *jose.JWS, raw string, now time.Time, lee
 	token := Token{
 		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, ID: c.ID,
 		Scopes: granted, Expiry: expiry, IssuedAt: issued,
-	}.hold(raw, jws.Payload)
+	}.hold(raw, jws.Payload).from(SourceSignature)
 	if token.ClientID == "" {
 		token.ClientID = c.Azp
+	}
+	if token.Actor, ok = actor(c.Act); !ok {
+		return nil, t.refuse(ReasonClaims, "act is not an object that names an actor (RFC 8693 §4.1)")
 	}
 	if t.template() {
 		// route has matched iss; Microsoft asks to compare tid as well.
@@ -117,21 +150,6 @@ func (t *trusted) judge(c *claims, jws *jose.JWS, raw string, now time.Time, lee
 		if token.Audience, ok = list(c.Audience); !ok {
 			return nil, t.refuse(ReasonClaims, "aud is neither a string nor an array of strings")
 		}
-	}
-	if t.Judge != nil {
-		if err := t.Judge(token); err != nil {
-			return nil, t.judged(err)
-		}
-	}
-	switch {
-	case strings.TrimSpace(token.Subject) == "":
-		return nil, t.refuse(ReasonClaims, "sub is missing (RFC 9068 §2.2)")
-	case !identifier(token.Subject) || !identifier(token.ClientID) || !identifier(token.ID):
-		return nil, t.refuse(ReasonClaims, "an identifier has control characters")
-	case !names(token.Audience, t.audiences):
-		return nil, t.refuse(ReasonAudience, "aud does not name this resource; register it at the provider, or list the provider's value in the issuer's Audiences")
-	case c.Confirm != nil:
-		return nil, t.refuse(ReasonConfirmation, "the token is bound to a key (cnf), and proofs are not supported here")
 	}
 	return token, nil
 }

@@ -45,6 +45,7 @@ type keySource struct {
 	cooldown time.Duration
 
 	current atomic.Pointer[snapshot]
+	stale   atomic.Uint64 // KeyCounts.StaleServed
 
 	mu       sync.Mutex
 	inflight *refresh
@@ -100,6 +101,9 @@ func (k *keySource) serving(now time.Time) (s *snapshot, attempt *refresh) {
 	}
 	attempt, failing := k.start(now)
 	if s != nil && (attempt == nil || failing || now.Sub(s.fetched) < idleAge) {
+		if failing {
+			k.stale.Add(1)
+		}
 		return s, nil
 	}
 	return nil, attempt

@@ -12,6 +12,9 @@ type KeyCounts struct {
 	// Suppressed counts tokens with an unknown kid that caused no refresh,
 	// because one had just been made.
 	Suppressed uint64
+	// StaleServed counts looks at keys that were due for a refresh while
+	// refreshes failed.
+	StaleServed uint64
 }
 
 // A KeyStatus describes the keys of one issuer at one moment.
@@ -24,6 +27,8 @@ type KeyStatus struct {
 	Skipped map[string]int
 	// Fetched is the time of the last success; zero before.
 	Fetched time.Time
+	// Failures counts the refreshes that failed since the last success.
+	Failures int
 	// Generation counts the changes of the set; zero before the first success.
 	Generation uint64
 	// Usable reports whether tokens can be verified now.
@@ -38,7 +43,8 @@ type KeyStatus struct {
 func (k *keySource) status(now time.Time) KeyStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	status := KeyStatus{Issuer: k.locate.issuer, LastError: k.lastErr, Counts: k.counts}
+	status := KeyStatus{Issuer: k.locate.issuer, LastError: k.lastErr, Failures: k.failures, Counts: k.counts}
+	status.Counts.StaleServed = k.stale.Load()
 	if s := k.current.Load(); s != nil {
 		status.Keys = s.set.Len()
 		status.Skipped = maps.Clone(s.set.Skipped())

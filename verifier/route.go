@@ -18,14 +18,20 @@ func (j *JWT) route(ctx context.Context, jws *jose.JWS, c *claims) (*trusted, er
 	if issuer == nil {
 		return nil, &InvalidTokenError{Reason: ReasonIssuer, Hint: "iss names no configured issuer"}
 	}
-	if !slices.Contains(issuer.algorithms, jws.Algorithm) {
+	if !issuer.signsWith(jws) {
 		return nil, issuer.refuse(ReasonAlgorithm, "alg is not among the issuer's Algorithms")
 	}
-	if !slices.Contains(issuer.types, mediaType(jws.Type)) {
+	if !issuer.marks(jws) {
 		return nil, issuer.refuse(ReasonType, "typ is not among the issuer's Types")
 	}
 	return issuer, nil
 }
+
+// signsWith reports whether alg is one of the issuer's.
+func (t *trusted) signsWith(jws *jose.JWS) bool { return slices.Contains(t.algorithms, jws.Algorithm) }
+
+// marks reports whether typ is one by which the issuer marks access tokens.
+func (t *trusted) marks(jws *jose.JWS) bool { return slices.Contains(t.types, mediaType(jws.Type)) }
 
 // pick returns the issuer for iss, nil if there is none.
 func (j *JWT) pick(ctx context.Context, iss string) (*trusted, error) {

@@ -39,6 +39,9 @@ type Token struct {
 	ID string
 	// Tenant is the provider's tenant, where the provider has tenants.
 	Tenant string
+	// Actor is who acts for Subject (RFC 8693 §4.1), as the JWT verifier reads it
+	// from act. Nil: Subject itself, by way of ClientID.
+	Actor *Actor
 
 	// A pointer, because fmt prints the unexported fields of a struct around a
 	// Token by reflection, but follows no pointer there.
@@ -49,6 +52,7 @@ type Token struct {
 type secret struct {
 	raw    string
 	claims []byte
+	source Source
 }
 
 // hold returns token with its secret, in one allocation.
@@ -56,7 +60,7 @@ func (t Token) hold(raw string, claims []byte) *Token {
 	held := &struct {
 		token  Token
 		secret secret
-	}{t, secret{raw, claims}}
+	}{t, secret{raw: raw, claims: claims}}
 	held.token.secret = &held.secret
 	return &held.token
 }

@@ -1,0 +1,247 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
+)
+
+// ErrOurCredentials is in an *UnavailableError when the authorization server does
+// not accept this resource's own credentials, or there are none to send. No
+// client can do anything about it, and no token is to blame: wake the operator.
+var ErrOurCredentials = errors.New("verifier: this resource's own credentials do not work at the authorization server")
+
+const (
+	// The breaker opens when half of at least tripCalls failed within tripWindow,
+	// and lets one question through after openFor.
+	tripCalls  = 5
+	tripWindow = 30 * time.Second
+	openFor    = 2 * time.Second
+	// maxHold bounds how long the server can make us wait by Retry-After.
+	maxHold = time.Minute
+	// waitersPerSlot bounds the questions that wait for a free slot.
+	waitersPerSlot = 4
+)
+
+var (
+	errNotAsked = errors.New("not asked")
+	errBusy     = fmt.Errorf("%w: too many questions at a time", errNotAsked)
+)
+
+// line is the way to the server: who we are, where it is, and how much of it we
+// may use. Whatever tokens come, no more questions are under way than slots.
+type line struct {
+	issuer  string
+	auth    clientauth.Method
+	client  *fetch.Client
+	accept  string
+	where   endpoint
+	slots   chan struct{}
+	waiting atomic.Int32
+	breaker *gobreaker.CircuitBreaker[*fetch.Answer]
+
+	closed    atomic.Int64 // no question before, in ns since 1970
+	lastError atomic.Pointer[error]
+}
+
+func newLine(issuer, address string, auth clientauth.Method, client *fetch.Client, slots int, signed bool) *line {
+	l := &line{issuer: issuer, auth: auth, client: client, accept: "application/json", slots: make(chan struct{}, slots)}
+	if signed {
+		l.accept = "application/" + signedType // RFC 9701 §4
+	}
+	l.where.lock = make(chan struct{}, 1)
+	l.where.locate = locator{issuer: issuer, member: introspectionEndpoint, fixed: address}
+	l.breaker = gobreaker.NewCircuitBreaker[*fetch.Answer](gobreaker.Settings{
+		Interval:     tripWindow,
+		BucketPeriod: tripWindow / 10,
+		Timeout:      openFor,
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			judged := counts.TotalSuccesses + counts.TotalFailures
+			return judged >= tripCalls && 2*counts.TotalFailures >= judged
+		},
+		OnStateChange: func(_ string, _, state gobreaker.State) {
+			if state == gobreaker.StateOpen {
+				l.hold(openFor)
+			}
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errAnswer) },
+	})
+	return l
+}
+
+// ask puts one question and returns the answer with the time of the question. ctx
+// must carry a deadline. The error is an *UnavailableError.
+func (l *line) ask(ctx context.Context, token string) (*fetch.Answer, time.Time, error) {
+	if err := l.open(time.Now()); err != nil {
+		return nil, time.Time{}, err
+	}
+	if err := l.enter(ctx); err != nil {
+		return nil, time.Time{}, l.unavailable(err)
+	}
+	defer func() { <-l.slots }()
+	// A slot may have come free because the server just failed.
+	if err := l.open(time.Now()); err != nil {
+		return nil, time.Time{}, err
+	}
+	asked := time.Now()
+	received, err := l.breaker.Execute(func() (*fetch.Answer, error) { return l.post(ctx, token) })
+	if err != nil {
+		return nil, time.Time{}, l.failed(err)
+	}
+	l.lastError.Store(nil)
+	return received, asked, nil
+}
+
+// open refuses while the server is to be left alone.
+func (l *line) open(now time.Time) error {
+	left := time.Unix(0, l.closed.Load()).Sub(now)
+	if left <= 0 {
+		return nil
+	}
+	return &UnavailableError{Issuer: l.issuer, RetryAfter: left, Err: l.paused()}
+}
+
+// hold leaves the server alone for d at least.
+func (l *line) hold(d time.Duration) {
+	until := time.Now().Add(d).UnixNano()
+	for {
+		before := l.closed.Load()
+		if before >= until || l.closed.CompareAndSwap(before, until) {
+			return
+		}
+	}
+}
+
+// paused names the failure because of which nothing is asked, so that whoever
+// looks for ErrOurCredentials finds it then as well.
+func (l *line) paused() error {
+	if last := l.lastError.Load(); last != nil {
+		return fmt.Errorf("%w, after: %w", errNotAsked, *last)
+	}
+	return fmt.Errorf("%w, after failures", errNotAsked)
+}
+
+// enter takes a slot, waiting for one in a bounded queue.
+func (l *line) enter(ctx context.Context) error {
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	defer l.waiting.Add(-1)
+	if int(l.waiting.Add(1)) > waitersPerSlot*cap(l.slots) {
+		return errBusy
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errBusy
+	}
+}
+
+// post sends the question (RFC 7662 §2.1).
+func (l *line) post(ctx context.Context, token string) (*fetch.Answer, error) {
+	address, err := l.where.find(ctx, l.client)
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"Accept": {l.accept}}
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	if err := l.auth.Apply(ctx, header, form, l.issuer); err != nil {
+		// As text: what class the source of our credentials gave it means nothing here.
+		return nil, fmt.Errorf("%w: %s", ErrOurCredentials, err)
+	}
+	received, err := l.client.Post(ctx, address, header, form)
+	if err != nil {
+		return nil, l.classify(err)
+	}
+	return received, nil
+}
+
+// classify says whose failure a failed request is.
+func (l *line) classify(err error) error {
+	status, answered := errors.AsType[*fetch.StatusError](err)
+	if !answered {
+		l.where.forget() // it may have moved
+		return err
+	}
+	// RFC 7662 §2.3, RFC 6749 §5.2, RFC 6750 §3.1: this is about us.
+	if refused, ok := errors.AsType[*fetch.OAuthError](err); ok && (refused.Code == "invalid_client" || refused.Code == "unauthorized_client") {
+		return fmt.Errorf("%w: %w", ErrOurCredentials, err)
+	}
+	switch code := status.Status; {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return fmt.Errorf("%w: %w", ErrOurCredentials, err)
+	case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusGone:
+		l.where.forget()
+		return err
+	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code < 400, code > 499:
+		return err
+	}
+	// The server is well and dislikes this question: no reason to stop others.
+	return fmt.Errorf("%w: %w", errAnswer, err)
+}
+
+// failed notes why there is no answer.
+func (l *line) failed(err error) error {
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return &UnavailableError{Issuer: l.issuer, RetryAfter: time.Second, Err: l.paused()}
+	}
+	if !errors.Is(err, errAnswer) {
+		l.lastError.Store(&err)
+	}
+	outage := l.unavailable(err)
+	if outage.RetryAfter > 0 { // RFC 9110 §10.2.3
+		l.hold(min(outage.RetryAfter, maxHold))
+	}
+	return outage
+}
+
+func (l *line) unavailable(err error) *UnavailableError {
+	outage := &UnavailableError{Issuer: l.issuer, Err: err}
+	if status, ok := errors.AsType[*fetch.StatusError](err); ok {
+		outage.RetryAfter = status.RetryAfter
+	}
+	return outage
+}
+
+// endpoint finds the introspection endpoint, one search at a time.
+type endpoint struct {
+	known  atomic.Pointer[string]
+	lock   chan struct{} // guards locate; a mutex could not be waited for with a deadline
+	locate locator
+}
+
+func (e *endpoint) find(ctx context.Context, client *fetch.Client) (string, error) {
+	if known := e.known.Load(); known != nil {
+		return *known, nil
+	}
+	select {
+	case e.lock <- struct{}{}:
+		defer func() { <-e.lock }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if known := e.known.Load(); known != nil {
+		return *known, nil
+	}
+	e.locate.forget()
+	found, err := e.locate.address(ctx, client)
+	if err == nil {
+		e.known.Store(&found)
+	}
+	return found, err
+}
+
+// forget makes the next question search again.
+func (e *endpoint) forget() { e.known.Store(nil) }
