@@ -62,8 +62,7 @@ func needsEscape(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\
 // so that one step is enough (MCP authorization, §Runtime Insufficient Scope
 // Errors), with those of this resource that the token already has, because
 // older clients replace their scopes by what a challenge names.
-func (ru *rules) stepUp(route route, held, granted scopes.Set) string {
-	needed := route.base.Needed(granted)
+func (ru *rules) stepUp(route *route, held, needed scopes.Set) string {
 	names := needed.Slice()
 	room := maxChallenge - len(challenge("insufficient_scope", insufficientScope, needed.String(), ru.metadataURL))
 	for name := range held.Intersect(route.known).All() {

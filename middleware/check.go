@@ -41,52 +41,64 @@ type decision struct {
 	refusal  *Refusal
 	issuer   string // the configured issuer's URL, once it is known
 	duration time.Duration
+	caller   *verifier.Token // the verified token, sufficient or not
+
+	operation  string // as an event may call it
+	credential string // of caller, to verify it again
 }
 
 // decide applies the rules in the order in which a later answer would tell more
 // than an earlier one allows.
-func (ru *rules) decide(r *http.Request, route route) decision {
+func (ru *rules) decide(r *http.Request, route *route) (d decision) {
 	if ru == nil {
-		return decision{refusal: unconfigured()}
+		d.refusal = unconfigured()
+		return d
 	}
 	if problem := ru.checkCaller(r); problem != "" {
-		return decision{refusal: ru.forbid(problem)}
+		d.refusal = ru.forbid(problem)
+		return d
 	}
 	if isPreflight(r) {
-		return decision{refusal: ru.preflight()}
+		d.refusal = ru.preflight()
+		return d
 	}
 	credential, problem := ru.bearerToken(r)
 	switch {
 	case problem != "":
-		return decision{refusal: ru.invalidRequest(problem)}
+		d.refusal = ru.invalidRequest(problem)
+		return d
 	case credential != "":
-		return ru.judge(r.Context(), credential, route)
-	case route.base.IsPublic():
-		return decision{}
+		// Also where no token is needed: dropping a bad one silently would turn a
+		// known caller into nobody.
+		ru.authenticate(r.Context(), credential, route, &d)
+	case !route.public:
+		d.refusal = ru.unauthenticated(route, route.policy.Base().Needed(scopes.Set{}))
 	}
-	return decision{refusal: ru.unauthenticated(route)}
+	if d.refusal == nil {
+		ru.authorize(r, route, &d)
+	}
+	switch {
+	case d.refusal == nil:
+		d.token = d.caller
+	case ru.bodies:
+		ru.inBody(r, d.refusal)
+	}
+	return d
 }
 
-// judge decides about a request with a credential, also where none is needed:
-// dropping a bad one silently would turn a known caller into nobody.
-func (ru *rules) judge(ctx context.Context, credential string, route route) decision {
+// authenticate finds out who calls.
+func (ru *rules) authenticate(ctx context.Context, credential string, route *route, d *decision) {
 	token, duration, err := ru.verify(ctx, credential)
+	d.duration = duration
 	if err != nil {
-		refusal := ru.refuseToken(ctx, err, route)
-		return decision{refusal: refusal, duration: duration, issuer: ru.configuredIssuer(err)}
+		d.refusal, d.issuer = ru.refuseToken(ctx, err, route), ru.configuredIssuer(err)
+		return
 	}
-	issuer, err := ru.recheck(token)
-	d := decision{issuer: issuer, duration: duration}
-	if err != nil {
+	if d.issuer, err = ru.recheck(token); err != nil {
 		d.refusal = ru.invalidToken(err, route)
-		return d
+		return
 	}
-	if granted := ru.implied.Expand(token.Scopes); !route.base.Allows(granted) {
-		d.refusal = ru.insufficientScope(route, token.Scopes, granted)
-		return d
-	}
-	d.token = token
-	return d
+	d.caller, d.credential = token, credential
 }
 
 // verify asks the Verifier and never returns a token together with an error.
@@ -161,15 +173,20 @@ func (ru *rules) report(ctx context.Context, d decision) {
 		Issuer:   d.issuer,
 		Duration: d.duration,
 		Token:    d.token,
+		Caller:   d.caller,
+
+		Operation: d.operation,
 	}
 	switch {
 	case d.refusal != nil:
 		event.Outcome, event.Reason, event.Status = d.refusal.Outcome, d.refusal.Reason, d.refusal.Status
+		event.Needed = d.refusal.needed
 		if event.Outcome != OutcomePreflight {
 			event.Err = d.refusal
 		}
 	case d.token == nil:
 		event.Outcome = OutcomeAnonymous
 	}
+	event.Scheme = ru.scheme(d, event.Outcome)
 	ru.observe(ctx, event)
 }

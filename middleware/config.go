@@ -54,6 +54,24 @@ type Config struct {
 	// most 2 min.
 	Leeway time.Duration
 
+	// MaxBody is the largest body, in octets, that is read for a policy that names
+	// operations. Zero: 4 MiB. At most 64 MiB. Other policies read none.
+	MaxBody int64
+
+	// LateStepUp lets handlers ask for scopes while they run (RequireMore). The
+	// ResponseWriter is wrapped for it; the wrapper can flush and be unwrapped.
+	LateStepUp bool
+
+	// ChallengeInBody repeats the challenge of a refused tools/call in its body, as
+	// a tool result with _meta["mcp/www_authenticate"], for clients that look only
+	// there. The body of every refused POST is then read.
+	ChallengeInBody bool
+
+	// Recheck is how often the token of an answer that is still being written is
+	// verified again, so that a stream ends when its token is revoked: for
+	// Verifiers that ask the provider. Zero: never. At least a second.
+	Recheck time.Duration
+
 	// Observe is told of every request once, after the decision and before the
 	// next handler runs, in the request's goroutine. It must be fast and safe
 	// for concurrent use. Nil: nobody is told, at no cost.

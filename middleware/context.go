@@ -15,6 +15,9 @@ type tokenContext struct {
 	context.Context // the request's, with the token
 	end             time.Time
 
+	recheck func(context.Context) bool // nil: never
+	every   time.Duration
+
 	mu       sync.Mutex
 	timed    context.Context // nil until somebody waits
 	cancel   context.CancelFunc
@@ -66,9 +69,28 @@ func (c *tokenContext) start() context.Context {
 		c.timed, c.cancel = context.WithDeadline(c.Context, c.end)
 		if c.released {
 			c.cancel()
+		} else if c.recheck != nil {
+			go c.watch(c.timed, c.cancel)
 		}
 	}
 	return c.timed
+}
+
+// watch ends the context early when the token is no longer good.
+func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
+	ticker := time.NewTicker(c.every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if !c.recheck(ctx) {
+				cancel()
+				return
+			}
+		}
+	}
 }
 
 // release ends the context when the handler is done.

@@ -3,6 +3,7 @@ package middleware
 import (
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
@@ -26,12 +27,18 @@ const (
 	OutcomeInvalidToken Outcome = "invalid_token"
 	// OutcomeInsufficientScope: a valid token that lacks scopes, 403.
 	OutcomeInsufficientScope Outcome = "insufficient_scope"
+	// OutcomeWeakAuthentication: a valid token of a login that is too weak or too
+	// old, 401 (RFC 9470).
+	OutcomeWeakAuthentication Outcome = "weak_authentication"
 	// OutcomeForbiddenOrigin: an Origin that is not allowed, or a foreign Host
 	// on a loopback resource (DNS rebinding), 403.
 	OutcomeForbiddenOrigin Outcome = "forbidden_origin"
 	// OutcomeDenied: refused whatever the token: a Guard or policy that is not
 	// valid, 401 or 403.
 	OutcomeDenied Outcome = "denied"
+	// OutcomeInvalidMessage: a body that is no legal or no unambiguous MCP
+	// message, 400, 413 or 415. Only policies that name operations read it.
+	OutcomeInvalidMessage Outcome = "invalid_message"
 	// OutcomeUnavailable: the token could not be judged, 503.
 	OutcomeUnavailable Outcome = "unavailable"
 	// OutcomeCanceled: the client went away while its token was judged.
@@ -43,8 +50,39 @@ func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeAllowed, OutcomeAnonymous, OutcomePreflight, OutcomeUnauthenticated,
 		OutcomeInvalidRequest, OutcomeInvalidToken, OutcomeInsufficientScope,
-		OutcomeForbiddenOrigin, OutcomeDenied, OutcomeUnavailable, OutcomeCanceled,
+		OutcomeWeakAuthentication, OutcomeForbiddenOrigin, OutcomeDenied, OutcomeInvalidMessage, OutcomeUnavailable, OutcomeCanceled,
 	}
+}
+
+// A Scheme says how a token came. The list is closed, so that it can label
+// metrics.
+type Scheme string
+
+// The closed list of Schemes.
+const (
+	// SchemeBearer: Authorization: Bearer (RFC 6750 §2.1).
+	SchemeBearer Scheme = "bearer"
+	// SchemeHeader: alone in Config.TokenHeader.
+	SchemeHeader Scheme = "header"
+)
+
+// Schemes returns the closed list.
+func Schemes() []Scheme { return []Scheme{SchemeBearer, SchemeHeader} }
+
+// scheme returns how the token of a decision came; empty where the Verifier was
+// not asked.
+func (ru *rules) scheme(d decision, outcome Outcome) Scheme {
+	switch outcome {
+	case OutcomeInvalidToken, OutcomeUnavailable, OutcomeCanceled:
+	default:
+		if d.caller == nil {
+			return ""
+		}
+	}
+	if ru.tokenHeader != "" {
+		return SchemeHeader
+	}
+	return SchemeBearer
 }
 
 // An Event reports one decision to Config.Observe. It holds no credential and
@@ -60,12 +98,23 @@ type Event struct {
 	// Issuer is the URL of the configured issuer that the token belongs to;
 	// empty where it is not known. It never comes from the token.
 	Issuer string
+	// Operation is the tool, prompt or resource asked for, by the key that the
+	// policy has for it; "other" for one that it does not name. Empty where the
+	// policy does not name operations.
+	Operation string
+	// Scheme says how the token came: one of Schemes; empty where none was judged.
+	Scheme Scheme
+	// Needed is what a 403 insufficient_scope asks for; empty otherwise.
+	Needed scopes.Set
 	// Status is the HTTP status of the answer; 0 where the next handler answers.
 	Status int
 	// Duration is how long the Verifier took; 0 where it was not asked.
 	Duration time.Duration
 	// Token is the accepted token; nil for every refusal.
 	Token *verifier.Token
+	// Caller is the verified token of whoever asked: Token, or the one that does
+	// not suffice for the operation. Nil where nobody is known.
+	Caller *verifier.Token
 	// Err is the cause of a refusal, for operators; nil otherwise. Neither
 	// credential nor claim value is in it, provided that a custom Verifier
 	// keeps them out of its errors.

@@ -1,6 +1,8 @@
 package middleware
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -52,16 +54,22 @@ func (g *Guard) Require(scopeTokens ...string) func(http.Handler) http.Handler {
 // the context ends when the token expires.
 func (g *Guard) Protect(policy scopes.Policy) func(http.Handler) http.Handler {
 	rules := g.compiled()
-	route, err := rules.route(policy)
-	if err != nil {
-		panic(fmt.Sprintf("middleware: invalid policy: %v", err))
-	}
+	route := rules.mustRoute(policy)
 	return func(next http.Handler) http.Handler {
 		if f, isFunc := next.(http.HandlerFunc); next == nil || isFunc && f == nil {
 			panic("middleware: nil handler")
 		}
 		return &door{rules: rules, route: route, next: next}
 	}
+}
+
+// mustRoute compiles a policy at wiring.
+func (ru *rules) mustRoute(policy scopes.Policy) *route {
+	route, err := ru.route(policy)
+	if err != nil {
+		panic(fmt.Sprintf("middleware: invalid policy: %v", err))
+	}
+	return route
 }
 
 // compiled returns nil for the zero and the nil Guard.
@@ -75,7 +83,7 @@ func (g *Guard) compiled() *rules {
 // A door is one protected handler: it delivers what the rules decide.
 type door struct {
 	rules *rules
-	route route
+	route *route
 	next  http.Handler
 }
 
@@ -87,13 +95,31 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.rules.allowOrigin(w.Header(), r)
+	if d.rules.late {
+		late := &lateAnswer{ResponseWriter: w, request: r, rules: d.rules, route: d.route}
+		defer late.finish()
+		w, r = late, r.WithContext(context.WithValue(r.Context(), lateKey{}, late))
+	}
 	if decision.token == nil {
 		d.next.ServeHTTP(w, d.rules.anonymous(r))
 		return
 	}
 	ctx := newTokenContext(r.Context(), decision.token, decision.token.Expiry.Add(d.rules.leeway))
+	if d.rules.recheckTime > 0 {
+		ctx.recheck = d.rules.recheckOf(decision.credential)
+		ctx.every = d.rules.recheckTime
+	}
 	defer ctx.release()
 	d.next.ServeHTTP(w, d.rules.admit(r, ctx))
+}
+
+// recheckOf returns a function that reports whether a credential is still good.
+// That nobody can say so now is no reason to break off.
+func (ru *rules) recheckOf(credential string) func(context.Context) bool {
+	return func(ctx context.Context) bool {
+		_, err := ru.verifier.Verify(ctx, credential)
+		return !errors.Is(err, verifier.ErrInvalidToken)
+	}
 }
 
 // admit returns the request for the handler behind the door.
@@ -136,8 +162,10 @@ func (ru *rules) withoutCredentials(h http.Header) http.Header {
 	return clean
 }
 
-// maxLeeway bounds Config.Leeway, defaultLeeway stands for zero.
+// What bounds Config.Leeway and Config.MaxBody, and what stands for zero there.
 const (
-	defaultLeeway = 10 * time.Second
-	maxLeeway     = 2 * time.Minute
+	defaultMaxBody = 4 << 20
+	maxMaxBody     = 64 << 20
+	defaultLeeway  = 10 * time.Second
+	maxLeeway      = 2 * time.Minute
 )

@@ -17,7 +17,8 @@ import (
 // an error it explains itself to operators, as an http.Handler it writes exactly
 // the answer. Its fields are for reading. It is safe for concurrent use.
 type Refusal struct {
-	// Status is the HTTP status: 400, 401, 403 or 503, and 204 for a preflight.
+	// Status is the HTTP status: 400, 401, 403, 413, 415 or 503, and 204 for a
+	// preflight.
 	Status int
 	// Outcome is the class of the refusal.
 	Outcome Outcome
@@ -25,9 +26,11 @@ type Refusal struct {
 	// OutcomeInvalidToken.
 	Reason verifier.Reason
 
-	code, description string // of the body; no code: no body
-	challenge         string // WWW-Authenticate; empty: none
-	retryAfter        string // Retry-After; empty: none
+	code, description string     // of the body; no code: no body
+	body              []byte     // instead of one made of code and description
+	challenge         string     // WWW-Authenticate; empty: none
+	retryAfter        string     // Retry-After; empty: none
+	needed            scopes.Set // of an insufficient_scope
 	cause             error
 	rules             *rules
 }
@@ -91,7 +94,11 @@ func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(errorBody(code, f.description)) // the client may be gone
+		body := f.body
+		if body == nil {
+			body = errorBody(code, f.description)
+		}
+		_, _ = w.Write(body) // the client may be gone
 	}
 }
 
@@ -109,9 +116,12 @@ const (
 	codeInvalidRequest    = "invalid_request"
 	codeInvalidToken      = "invalid_token"
 	codeInsufficientScope = "insufficient_scope"
-	codeUnauthorized      = "unauthorized"
-	codeForbidden         = "forbidden"
-	codeUnavailable       = "temporarily_unavailable"
+	// RFC 9470 §3.
+	codeWeakAuthentication = "insufficient_user_authentication"
+
+	codeUnauthorized = "unauthorized"
+	codeForbidden    = "forbidden"
+	codeUnavailable  = "temporarily_unavailable"
 )
 
 // defect is a fault of a Verifier whose text is ours.
@@ -141,19 +151,36 @@ func (ru *rules) forbid(description string) *Refusal {
 	}
 }
 
+// deny is 403 without a challenge: no scope would help.
 func (ru *rules) deny(cause error) *Refusal {
-	return &Refusal{
+	refusal := &Refusal{
 		Status: http.StatusForbidden, Outcome: OutcomeDenied,
 		code: codeForbidden, description: denied, rules: ru,
-		cause: defect("invalid policy: " + cause.Error()),
 	}
+	if cause != nil {
+		refusal.cause = defect("invalid policy: " + cause.Error())
+	}
+	return refusal
 }
 
-func (ru *rules) unauthenticated(route route) *Refusal {
+// undecided is the answer where Policy.Decide gave an error: the caller is denied,
+// or has to log in in another way.
+func (ru *rules) undecided(route *route, cause error) *Refusal {
+	if weak, ok := errors.AsType[*AuthenticationRequired](cause); ok {
+		return ru.weakAuthentication(route, weak)
+	}
+	refusal := ru.deny(nil)
+	refusal.cause = cause
+	return refusal
+}
+
+// unauthenticated is 401 without an error (RFC 6750 §3.1); needed are the scopes
+// to start with.
+func (ru *rules) unauthenticated(_ *route, needed scopes.Set) *Refusal {
 	return &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeUnauthenticated,
 		code: codeUnauthorized, description: noCredentials,
-		challenge: route.unauthenticated, rules: ru,
+		challenge: challenge("", "", needed.String(), ru.metadataURL), rules: ru,
 	}
 }
 
@@ -165,15 +192,15 @@ func (ru *rules) invalidRequest(description string) *Refusal {
 	}
 }
 
-func (ru *rules) insufficientScope(route route, held, granted scopes.Set) *Refusal {
+func (ru *rules) insufficientScope(route *route, held, needed scopes.Set) *Refusal {
 	return &Refusal{
 		Status: http.StatusForbidden, Outcome: OutcomeInsufficientScope,
 		code: codeInsufficientScope, description: insufficientScope,
-		challenge: ru.stepUp(route, held, granted), rules: ru,
+		challenge: ru.stepUp(route, held, needed), needed: needed, rules: ru,
 	}
 }
 
-func (ru *rules) invalidToken(cause error, route route) *Refusal {
+func (ru *rules) invalidToken(cause error, route *route) *Refusal {
 	reason := verifier.ReasonUnspecified
 	var invalid *verifier.InvalidTokenError
 	// The list is closed: a Reason of a Verifier's own would be a new label.
@@ -191,7 +218,7 @@ func (ru *rules) invalidToken(cause error, route route) *Refusal {
 // refuseToken maps the error of a Verifier. Whatever does not say that the token
 // is bad is no fault of the client's: a 401 would make it throw a good token
 // away.
-func (ru *rules) refuseToken(ctx context.Context, cause error, route route) *Refusal {
+func (ru *rules) refuseToken(ctx context.Context, cause error, route *route) *Refusal {
 	if errors.Is(cause, verifier.ErrInvalidToken) {
 		return ru.invalidToken(cause, route)
 	}

@@ -1,12 +1,12 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/textproto"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/authparam"
@@ -30,6 +30,10 @@ type rules struct {
 	leeway      time.Duration
 	observe     func(context.Context, Event)
 	forward     bool
+	maxBody     int64
+	late        bool
+	bodies      bool // repeat challenges in bodies
+	recheckTime time.Duration
 	tokenHeader string // canonical; empty: Authorization
 }
 
@@ -52,7 +56,7 @@ func (c Config) compile() (*rules, error) {
 	leeway, err := c.leeway()
 	errs = append(errs, err)
 	origins, err := c.origins()
-	errs = append(errs, err, c.checkAudiences(), c.checkPromises(), c.checkTokenHeader())
+	errs = append(errs, err, c.checkAudiences(), c.checkPromises(), c.checkTokenHeader(), c.checkLimits())
 	judge, err := c.verifier(issuers, leeway)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
@@ -72,6 +76,10 @@ func (c Config) compile() (*rules, error) {
 		leeway:      leeway,
 		observe:     c.Observe,
 		forward:     c.DangerouslyForwardToken,
+		late:        c.LateStepUp,
+		bodies:      c.ChallengeInBody,
+		recheckTime: c.Recheck,
+		maxBody:     cmp.Or(c.MaxBody, defaultMaxBody),
 		tokenHeader: textproto.CanonicalMIMEHeaderKey(c.TokenHeader),
 	}
 	if _, err := compiled.route(scopes.Policy{}); err != nil {
@@ -116,6 +124,16 @@ func (c Config) checkAudiences() error {
 	return nil
 }
 
+func (c Config) checkLimits() error {
+	if c.MaxBody < 0 || c.MaxBody > maxMaxBody {
+		return fmt.Errorf("Config.MaxBody: %d is not between 0 and %d", c.MaxBody, maxMaxBody)
+	}
+	if c.Recheck != 0 && c.Recheck < time.Second {
+		return fmt.Errorf("Config.Recheck: %q is under a second", c.Recheck)
+	}
+	return nil
+}
+
 // checkTokenHeader refuses names under which no token can come.
 func (c Config) checkTokenHeader() error {
 	switch name := textproto.CanonicalMIMEHeaderKey(c.TokenHeader); {
@@ -151,45 +169,4 @@ func (c Config) verifier(issuers []verifier.Issuer, leeway time.Duration) (verif
 		Leeway:    leeway,
 		Transport: c.Transport,
 	})
-}
-
-// A route is a compiled policy.
-type route struct {
-	base            scopes.Requirement
-	known           scopes.Set
-	scope           string                     // what a 401 names: the scopes to start with
-	unauthenticated string                     // the whole challenge of a 401 without credentials
-	invalid         map[verifier.Reason]string // and with a bad token
-}
-
-// route compiles a policy. The rules may be nil: the zero Guard.
-func (ru *rules) route(policy scopes.Policy) (route, error) {
-	if err := policy.Validate(); err != nil {
-		return route{}, err
-	}
-	if ru == nil {
-		return route{base: policy.Base}, nil
-	}
-	// The longest text and all scopes at once: no challenge of this route can
-	// grow longer, except by held scopes, which are dropped first.
-	longest, err := checkedChallenge("insufficient_scope", strings.Repeat("-", maxDescription),
-		policy.Base.Scopes().String(), ru.metadataURL)
-	if err != nil {
-		return route{}, err
-	}
-	if len(longest) > maxChallenge {
-		return route{}, fmt.Errorf("its challenge has %d bytes, at most %d reach every client", len(longest), maxChallenge)
-	}
-	scope := policy.Base.Needed(scopes.Set{}).String()
-	invalid := make(map[verifier.Reason]string)
-	for _, reason := range verifier.Reasons() {
-		invalid[reason] = challenge(codeInvalidToken, describe(reason), scope, ru.metadataURL)
-	}
-	return route{
-		invalid:         invalid,
-		base:            policy.Base,
-		known:           ru.known.Union(policy.Base.Scopes()),
-		scope:           scope,
-		unauthenticated: challenge("", "", scope, ru.metadataURL),
-	}, nil
 }

@@ -11,10 +11,21 @@ const (
 	severalMethods       = "The access token is sent in more than one way."
 	malformedCredentials = "The Authorization field is not of the form: Bearer, a space, one token."
 	insufficientScope    = "The access token lacks a scope that this operation needs."
+	weakAuthentication   = "This operation needs a stronger or more recent login."
 	forbiddenOrigin      = "The origin of this request is not allowed here."
 	forbiddenHost        = "The host of this request is not allowed here."
 	denied               = "This operation is not allowed."
 	temporarilyDown      = "The access token cannot be checked right now."
+
+	bodyTooLarge    = "The request body is too large."
+	bodyIncomplete  = "The request body is incomplete."
+	bodyEncoded     = "The request body must not be compressed."
+	bodyNotJSON     = "The Content-Type must be application/json, in UTF-8."
+	severalVersions = "There is more than one MCP-Protocol-Version."
+	versionMismatch = "MCP-Protocol-Version is not the version in the body."
+	methodMismatch  = "Mcp-Method is not the method in the body."
+	nameMismatch    = "Mcp-Name is not the name in the body."
+	batchNotAllowed = "This protocol version has no batches."
 
 	// maxDescription is at least as long as each of them.
 	maxDescription = 80

@@ -1,0 +1,118 @@
+package middleware
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/jsonrpc"
+)
+
+// message is a request body, read once and to be handed on as it was.
+type message struct {
+	text []byte
+	*jsonrpc.Body
+}
+
+// readMessage reads the JSON-RPC body of r and puts identical octets back. What
+// another reader could take for something else is refused, before the handler.
+func (ru *rules) readMessage(r *http.Request) (*message, *Refusal) {
+	if problem := checkMediaType(r.Header); problem != "" {
+		return nil, ru.unreadable(http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, nil, problem)
+	}
+	text, err := readAtMost(r.Body, r.ContentLength, ru.maxBody)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return nil, ru.unreadable(http.StatusRequestEntityTooLarge, jsonrpc.CodeInvalidRequest, nil, bodyTooLarge)
+	case err != nil:
+		return nil, ru.unreadable(http.StatusBadRequest, jsonrpc.CodeParse, nil, bodyIncomplete)
+	}
+	body, err := jsonrpc.Parse(text, jsonrpc.Limits{})
+	if err != nil {
+		flaw := &jsonrpc.Error{Code: jsonrpc.CodeParse}
+		errors.As(err, &flaw)
+		return nil, ru.unreadable(http.StatusBadRequest, flaw.Code, flaw.ID, flaw.Error())
+	}
+	if refusal := ru.checkRevision(r.Header, body); refusal != nil {
+		return nil, refusal
+	}
+	r.Body = &replayed{Reader: *bytes.NewReader(text), closer: r.Body}
+	r.ContentLength = int64(len(text))
+	return &message{text: text, Body: body}, nil
+}
+
+// replayed gives the octets that were read, and closes what they came from.
+type replayed struct {
+	bytes.Reader
+	closer io.Closer
+}
+
+func (b *replayed) Close() error { return b.closer.Close() }
+
+var errTooLarge = errors.New("over the limit")
+
+// readAtMost reads a body of declared length, -1 for unknown, and one octet more
+// than limit at the most.
+func readAtMost(body io.Reader, declared, limit int64) ([]byte, error) {
+	if declared > limit {
+		return nil, errTooLarge
+	}
+	var buffer bytes.Buffer
+	if declared > 0 {
+		buffer.Grow(int(declared) + bytes.MinRead) // so that it never moves
+	}
+	n, err := buffer.ReadFrom(io.LimitReader(body, limit+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case n > limit:
+		return nil, errTooLarge
+	case declared >= 0 && n != declared:
+		return nil, io.ErrUnexpectedEOF
+	}
+	return buffer.Bytes(), nil
+}
+
+// checkMediaType takes JSON in UTF-8 only: the handler may go by what the header
+// says, and would read another text than we do (RFC 8259 §8.1).
+func checkMediaType(h http.Header) (problem string) {
+	if len(h["Content-Encoding"]) > 0 && !strings.EqualFold(strings.Join(h["Content-Encoding"], ","), "identity") {
+		return bodyEncoded
+	}
+	if len(h["Content-Type"]) != 1 {
+		return bodyNotJSON
+	}
+	name, parameters, err := mime.ParseMediaType(h["Content-Type"][0])
+	if err != nil || name != "application/json" {
+		return bodyNotJSON
+	}
+	for parameter, value := range parameters {
+		if parameter != "charset" || !strings.EqualFold(value, "utf-8") {
+			return bodyNotJSON
+		}
+	}
+	return ""
+}
+
+// unreadable is a JSON-RPC error (MCP transports, Streamable HTTP). The text comes
+// from a closed list; id is the request's own, where it was legible.
+func (ru *rules) unreadable(status, code int, id []byte, text string) *Refusal {
+	var body bytes.Buffer
+	body.WriteString(`{"jsonrpc":"2.0",`)
+	if id != nil {
+		body.WriteString(`"id":`)
+		body.Write(id)
+		body.WriteByte(',')
+	}
+	body.WriteString(`"error":{"code":` + strconv.Itoa(code) + `,"message":`)
+	body.WriteString(strconv.Quote(text))
+	body.WriteString(`}}`)
+	return &Refusal{
+		Status: status, Outcome: OutcomeInvalidMessage,
+		code: "jsonrpc", description: text, body: body.Bytes(), rules: ru,
+	}
+}

@@ -1,0 +1,83 @@
+package middleware
+
+import (
+	"net/http"
+	"sync"
+)
+
+type lateKey struct{}
+
+// A lateAnswer lets RequireMore answer in place of a handler that has not begun
+// to. It is the ResponseWriter of that handler.
+type lateAnswer struct {
+	http.ResponseWriter
+	request *http.Request
+	rules   *rules
+	route   *route
+
+	mu    sync.Mutex
+	begun bool // by the handler, or it is done
+	taken bool // by RequireMore: what the handler writes is dropped
+}
+
+// answer writes refusal, if the handler has not begun.
+func (l *lateAnswer) answer(refusal *Refusal) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taken {
+		return refusal
+	}
+	if l.begun {
+		return ErrTooLate
+	}
+	l.taken = true
+	l.rules.report(l.request.Context(), decision{refusal: refusal})
+	refusal.ServeHTTP(l.ResponseWriter, l.request)
+	return refusal
+}
+
+// begin reports whether the handler may write.
+func (l *lateAnswer) begin() bool {
+	l.begun = true
+	return !l.taken
+}
+
+func (l *lateAnswer) WriteHeader(status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begin() {
+		l.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (l *lateAnswer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begin() {
+		return l.ResponseWriter.Write(p)
+	}
+	return len(p), nil
+}
+
+// FlushError serves http.ResponseController.
+func (l *lateAnswer) FlushError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begin() {
+		return http.NewResponseController(l.ResponseWriter).Flush()
+	}
+	return nil
+}
+
+// Flush serves those who look for an http.Flusher.
+func (l *lateAnswer) Flush() { _ = l.FlushError() }
+
+// Unwrap serves http.ResponseController, deadlines for instance.
+func (l *lateAnswer) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+// finish ends it: the handler has returned, and its writer with it.
+func (l *lateAnswer) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = true
+}
