@@ -56,15 +56,15 @@ func packages(t *testing.T) map[string]goPackage {
 // layer is the height of a package; imports inside the module only point down.
 func layer(name string) int {
 	switch {
-	case strings.HasPrefix(name, "internal/"), name == "scopes", name == "prm":
+	case strings.HasPrefix(name, "internal/"), name == "scopes", name == "prm", name == "clientauth":
 		return 0
-	case name == "verifier":
+	case name == "verifier", name == "scopes/policyfile":
 		return 1
 	case name == "idp", name == "exchange", name == "dpop":
 		return 2
 	case name == "middleware":
 		return 3
-	case name == "metrics", name == "mcpsdk", name == "mcpgo", name == "authtest":
+	case name == "metrics", name == "eventlog", name == "mcpsdk", name == "mcpgo", name == "eventlog", name == "authtest":
 		return 4
 	case strings.HasPrefix(name, "examples/"), name == "":
 		return 5
@@ -97,6 +97,7 @@ var bans = []struct {
 	{"github.com/golang-jwt/", []string{"internal/jose"}, "its parser ignores crit and typ: only the gate in internal/jose may use it"},
 	{"github.com/prometheus/", []string{"metrics", "examples/"}, "who does not scrape must not link it"},
 	{"github.com/modelcontextprotocol/", []string{"mcpsdk", "examples/"}, "who uses another MCP library must not link it"},
+	{"github.com/mark3labs/", []string{"mcpgo", "examples/"}, "who uses another MCP library must not link it"},
 	{"github.com/go-json-experiment/", []string{"internal/strictjson"}, "one strict reader, and one place to change when it joins the standard library"},
 	{"testing", nil, "production code must not carry test flags"},
 	{"log", nil, "a library says what happened in errors and events"},
