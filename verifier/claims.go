@@ -39,20 +39,6 @@ type claims struct {
 	Introspection strictjson.Value `json:"token_introspection"`
 }
 
-// read decodes payload, which is not verified yet: the size limit on tokens is
-// what bounds the work.
-func (c *claims) read(payload []byte) error {
-	err := strictjson.Object(payload, c)
-	switch {
-	case err == nil:
-		return nil
-	case strictjson.Valid(err):
-		return &InvalidTokenError{Reason: ReasonClaims, Hint: "a claim has the wrong type"}
-	default:
-		return &InvalidTokenError{Reason: ReasonMalformed, Hint: "the claims are not one strict JSON object"}
-	}
-}
-
 // maxLifetime bounds exp: access tokens are short-lived (RFC 9068 §5), and a far
 // future is a mistake in units or an overflow waiting to happen.
 const maxLifetime = 366 * 24 * time.Hour
