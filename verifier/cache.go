@@ -74,7 +74,7 @@ func (c *tokenCache) get(id tokenID, raw string, now time.Time) *Token {
 		c.outdated.Add(1)
 		return nil
 	}
-	return entry.token.hold(raw, entry.token.secret.claims).from(SourceRemembered)
+	return entry.token.hold(raw, entry.token.hidden().claims).from(SourceRemembered)
 }
 
 // current reports whether entry may still be used.
@@ -88,6 +88,6 @@ func (c *tokenCache) current(entry remembered, now time.Time) bool {
 
 // put remembers token, without its credential, until it expires.
 func (c *tokenCache) put(id tokenID, token *Token, issuer *trusted, generation uint64, now time.Time) {
-	kept := token.hold("", token.secret.claims)
+	kept := token.hold("", token.hidden().claims)
 	c.entries.AddWithLifetime(id, remembered{kept, issuer, generation}, token.Expiry.Add(c.leeway).Sub(now))
 }

@@ -113,20 +113,28 @@ func list(v strictjson.Value) (values []string, ok bool) {
 		one, ok := text(v)
 		return []string{one}, ok
 	case '[':
-		var items []strictjson.Value
-		if strictjson.Unmarshal(v, &items) != nil {
-			return nil, false
-		}
-		for _, item := range items {
-			one, ok := text(item)
-			if !ok {
-				return nil, false
-			}
-			values = append(values, one)
-		}
-		return values, true
+		return items(v)
 	}
 	return nil, false
+}
+
+// items reads an array of strings.
+func items(v strictjson.Value) (values []string, ok bool) {
+	reader := strictjson.NewReader(v, strictjson.MaxDepth)
+	elements, err := reader.Elements()
+	for err == nil {
+		var more bool
+		if more, err = elements.Next(); err != nil || !more {
+			break
+		}
+		item, err := reader.Value()
+		one, ok := text(item)
+		if err != nil || !ok || len(values) == maxClaims {
+			return nil, false
+		}
+		values = append(values, one)
+	}
+	return values, err == nil
 }
 
 // text reads a string.

@@ -2,10 +2,15 @@ package verifier
 
 import "github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 
+// maxClaims bounds the members of the payload and of every object in it, and the
+// items of a list that is read.
+const maxClaims = 256
+
 // read decodes payload, which is not verified yet: the size limit on tokens is
 // what bounds the work. The values are parts of payload.
 func (c *claims) read(payload []byte) error {
 	reader := strictjson.NewReader(payload, strictjson.MaxDepth)
+	reader.AtMost(maxClaims)
 	fits := true
 	members, err := reader.Members()
 	for err == nil {

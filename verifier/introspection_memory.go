@@ -23,7 +23,7 @@ type confirmed struct {
 // at returns a copy for a request at now. A token that names no end is good for
 // as long as its answer is used; the front door and streams need an Expiry.
 func (c *confirmed) at(now time.Time, raw string, ttl time.Duration) *Token {
-	token := c.token.hold(raw, c.token.secret.claims)
+	token := c.token.hold(raw, c.token.hidden().claims)
 	if c.lasting {
 		token.Expiry = now.Add(ttl)
 	}
@@ -129,7 +129,7 @@ func (m *answerMemory) mark(id tokenID) uint64 {
 
 // keep remembers an answer, unless its token was forgotten since mark.
 func (m *answerMemory) keep(id tokenID, mark uint64, c *confirmed, now time.Time) {
-	if m == nil || !now.Before(c.stale) || len(c.token.secret.claims) > maxKeptAnswer {
+	if m == nil || !now.Before(c.stale) || len(c.token.hidden().claims) > maxKeptAnswer {
 		return
 	}
 	m.negatives.Remove(id)

@@ -24,14 +24,14 @@ func Sources() []Source {
 // Source returns how the token was found valid; empty for one of a custom
 // Verifier.
 func (t *Token) Source() Source {
-	if t == nil || t.secret == nil {
+	if t.hidden() == nil {
 		return ""
 	}
-	return t.secret.source
+	return t.hidden().source
 }
 
 // from notes the source of a token that nobody shares yet.
 func (t *Token) from(source Source) *Token {
-	t.secret.source = source
+	t.hidden().source = source
 	return t
 }

@@ -39,29 +39,40 @@ type Token struct {
 	ID string
 	// Tenant is the provider's tenant, where the provider has tenants.
 	Tenant string
-	// Actor is who acts for Subject (RFC 8693 §4.1), as the JWT verifier reads it
-	// from act. Nil: Subject itself, by way of ClientID.
+	// Actor is who acts for Subject (RFC 8693 §4.1), from act. Nil: Subject itself,
+	// by way of ClientID.
 	Actor *Actor
 
-	// A pointer, because fmt prints the unexported fields of a struct around a
-	// Token by reflection, but follows no pointer there.
-	secret *secret
+	veil *veil
 }
 
-// secret is what must not be printed.
+// A veil keeps what it points to from being printed. fmt prints the unexported
+// fields of a struct around a Token by reflection, and for a wrong verb even what
+// a pointer points to, but never what that points to.
+type veil struct{ secret *secret }
+
 type secret struct {
 	raw    string
 	claims []byte
 	source Source
 }
 
+// hidden returns what is behind the veil, nil if there is nothing.
+func (t *Token) hidden() *secret {
+	if t == nil || t.veil == nil {
+		return nil
+	}
+	return t.veil.secret
+}
+
 // hold returns token with its secret, in one allocation.
 func (t Token) hold(raw string, claims []byte) *Token {
 	held := &struct {
 		token  Token
+		veil   veil
 		secret secret
-	}{t, secret{raw: raw, claims: claims}}
-	held.token.secret = &held.secret
+	}{token: t, secret: secret{raw: raw, claims: claims}}
+	held.token.veil, held.veil.secret = &held.veil, &held.secret
 	return &held.token
 }
 
@@ -69,10 +80,11 @@ func (t Token) hold(raw string, claims []byte) *Token {
 // Names match in exact case only. It fails for a token of a custom Verifier
 // that attached no claims.
 func (t *Token) Claims(v any) error {
-	if t == nil || t.secret == nil || t.secret.claims == nil {
+	hidden := t.hidden()
+	if hidden == nil || hidden.claims == nil {
 		return errors.New("verifier: the token carries no claims")
 	}
-	if err := strictjson.Unmarshal(t.secret.claims, v); err != nil {
+	if err := strictjson.Unmarshal(hidden.claims, v); err != nil {
 		return fmt.Errorf("verifier: claims do not fit %T", v)
 	}
 	return nil
@@ -88,10 +100,10 @@ func (t Token) WithClaims(claims []byte) *Token {
 // is what the MCP rules forbid (token passthrough): a service that receives it
 // can act as the user here. Package exchange needs it to trade it for another.
 func (t *Token) DangerouslyRaw() string {
-	if t == nil || t.secret == nil {
-		return ""
+	if hidden := t.hidden(); hidden != nil {
+		return hidden.raw
 	}
-	return t.secret.raw
+	return ""
 }
 
 // redacted stands wherever a Token is printed.

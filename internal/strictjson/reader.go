@@ -11,6 +11,7 @@ import (
 var (
 	ErrSyntax    = errors.New("strictjson: not JSON in UTF-8")
 	ErrDuplicate = errors.New("strictjson: a member twice in one object")
+	ErrTooMany   = errors.New("strictjson: too many members in one object")
 )
 
 // A Reader walks over one JSON text in place, once, without copying it. It is as
@@ -25,6 +26,7 @@ type Reader struct {
 	pos       int
 	depth     int // of Members and Elements that are open
 	limit     int
+	most      int // members of an object; 0: any number
 	duplicate bool
 	names     []span // of the open objects, the innermost last
 	unquoted  []byte // what spans beyond data are about
@@ -35,6 +37,10 @@ type Reader struct {
 func NewReader(data []byte, limit int) Reader {
 	return Reader{data: data, limit: limit, names: make([]span, 0, 4*few)}
 }
+
+// AtMost refuses objects with more than n members. It bounds what the names of a
+// small document cost.
+func (r *Reader) AtMost(n int) { r.most = n }
 
 // Kind returns the first byte of the next value, '0' for any number, and 0 if
 // there is no value.

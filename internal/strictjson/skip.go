@@ -107,6 +107,9 @@ func (r *Reader) member(i int, object *object) (name []byte, value int, err erro
 		where = span{len(data) + before, len(data) + len(r.unquoted)}
 	}
 	name = r.text(where)
+	if r.most > 0 && len(object.many.hashes) >= r.most {
+		return nil, 0, ErrTooMany
+	}
 	if !r.add(object, where, name) {
 		r.duplicate = true
 	}
