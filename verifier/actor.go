@@ -46,7 +46,7 @@ func actor(claim strictjson.Value) (*Actor, bool) {
 	for next != nil {
 		var earlier Actor
 		if earlier, next, ok = oneActor(next); !ok {
-			break // history that nobody decides by
+			return nil, false
 		}
 		outermost.Earlier = append(outermost.Earlier, earlier)
 	}
