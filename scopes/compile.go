@@ -179,4 +179,23 @@ func (n *names) find(name string) verdict {
 	return n.others
 }
 
+// key returns the key that find goes by, empty for none and for "*".
+func (n *names) key(name string) string {
+	if name == "" || n.uris && ambiguity(name) != "" {
+		return ""
+	}
+	if _, found := n.exact[name]; found {
+		return name
+	}
+	for _, length := range n.lengths {
+		if length > len(name) {
+			continue
+		}
+		if _, found := n.prefixes[name[:length]]; found {
+			return name[:length] + wildcard
+		}
+	}
+	return ""
+}
+
 func compareText(a, b error) int { return strings.Compare(a.Error(), b.Error()) }

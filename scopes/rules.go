@@ -20,6 +20,7 @@ type Rules struct {
 	scopes    Set
 	body      bool
 	decide    func(context.Context, Operation) (Requirement, error)
+	named     map[string]bool // the keys of Methods
 }
 
 // A method is what operations of one method need.
@@ -88,6 +89,34 @@ func (r *Rules) Judge(op Operation) (Requirement, bool) {
 	return v.needs, v.allowed
 }
 
+// Key returns the key by which the policy names the operation: that of the tool,
+// prompt or resource, else that of the method. Empty: it does not, or by "*".
+// Nobody but the author of the policy chooses what it returns.
+func (r *Rules) Key(op Operation) string {
+	if r == nil {
+		return ""
+	}
+	m, found := r.methods[op.Method]
+	if !found {
+		return ""
+	}
+	switch {
+	case m.class == byReference && op.Ref == "ref/prompt":
+		m = m.prompts
+	case m.class == byReference && op.Ref == "ref/resource":
+		m = m.resources
+	}
+	if m.names != nil {
+		if key := m.names.key(op.Name); key != "" {
+			return key
+		}
+	}
+	if r.named[op.Method] {
+		return op.Method
+	}
+	return ""
+}
+
 // Decides reports whether there is a Policy.Decide to ask.
 func (r *Rules) Decides() bool { return r != nil && r.decide != nil }
 
@@ -151,8 +180,10 @@ func (p Policy) Compile() (*Rules, error) {
 		others:    c.method("", byNothing, ""),
 		body:      p.named() || p.Methods != nil || p.Decide != nil || !p.Discovery.isZero(),
 		decide:    p.Decide,
+		named:     make(map[string]bool, len(p.Methods)),
 	}
 	for name := range p.Methods {
+		rules.named[name] = name != wildcard
 		if name != wildcard {
 			rules.methods[name] = c.method(name, byNothing, "")
 		}

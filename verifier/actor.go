@@ -24,14 +24,6 @@ type Actor struct {
 	Earlier []Actor
 }
 
-// actorClaim is the value of act and of may_act (RFC 8693 §4.1, §4.4).
-type actorClaim struct {
-	Issuer   string           `json:"iss"`
-	Subject  string           `json:"sub"`
-	ClientID string           `json:"client_id"`
-	Act      strictjson.Value `json:"act"`
-}
-
 // actor reads act. ok is false for anything but an object that names somebody:
 // whoever judges actors must not take such a token for the user's own. The reader
 // of the claims has bounded the depth.
@@ -53,13 +45,37 @@ func actor(claim strictjson.Value) (*Actor, bool) {
 	return &outermost, true
 }
 
-func oneActor(claim strictjson.Value) (_ Actor, next strictjson.Value, ok bool) {
-	var a actorClaim
-	if strictjson.Object(claim, &a) != nil || a.Subject == "" && a.ClientID == "" ||
-		!identifier(a.Issuer) || !identifier(a.Subject) || !identifier(a.ClientID) {
-		return Actor{}, nil, false
+// oneActor reads the outermost actor. next is the act inside it, a part of claim.
+func oneActor(claim strictjson.Value) (a Actor, next strictjson.Value, ok bool) {
+	reader := strictjson.NewReader(claim, strictjson.MaxDepth)
+	members, err := reader.Members()
+	ok = true
+	for err == nil {
+		var name, value []byte
+		var more bool
+		if name, more, err = members.Next(); err != nil || !more {
+			break
+		}
+		member := string(name)
+		if value, err = reader.Value(); err != nil {
+			break
+		}
+		fits := true
+		switch member {
+		case "iss":
+			a.Issuer, fits = text(value)
+		case "sub":
+			a.Subject, fits = text(value)
+		case "client_id":
+			a.ClientID, fits = text(value)
+		case "act":
+			next = value
+		}
+		ok = ok && fits
 	}
-	return Actor{Issuer: a.Issuer, Subject: a.Subject, ClientID: a.ClientID}, a.Act, true
+	ok = ok && err == nil && (a.Subject != "" || a.ClientID != "") &&
+		identifier(a.Issuer) && identifier(a.Subject) && identifier(a.ClientID)
+	return a, next, ok
 }
 
 // MayAct returns who may act for the subject (RFC 8693 §4.4), and false where the

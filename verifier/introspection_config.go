@@ -93,6 +93,9 @@ type IntrospectionConfig struct {
 	MaxConcurrent int
 	// Timeout bounds one verification. Zero: 5 s. From 10 ms to 5 s.
 	Timeout time.Duration
+	// Mistake is set by a preset that was given unusable values; NewIntrospection
+	// reports it.
+	Mistake error
 
 	// DangerouslyServeStale is how long after TTL the last positive answer still
 	// serves while the server cannot be asked, though never beyond exp. A token
@@ -153,6 +156,9 @@ func (config IntrospectionConfig) mistakes() (mistakes []error) {
 		if value != 0 && (value < least || value > most) {
 			mistake("%s %v is not between %v and %v", field, value, least, most)
 		}
+	}
+	if config.Mistake != nil {
+		mistakes = append(mistakes, config.Mistake)
 	}
 	if config.Resource == "" {
 		mistake("Resource is required")

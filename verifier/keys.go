@@ -100,6 +100,9 @@ func (k *keySource) serving(now time.Time) (s *snapshot, attempt *refresh) {
 		return s, nil
 	}
 	attempt, failing := k.start(now)
+	if s == nil && attempt == nil {
+		return k.good(now), nil // an attempt may have succeeded meanwhile
+	}
 	if s != nil && (attempt == nil || failing || now.Sub(s.fetched) < idleAge) {
 		if failing {
 			k.stale.Add(1)

@@ -8,6 +8,7 @@ package jose
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
@@ -42,17 +43,6 @@ type JWS struct {
 
 	signed    string
 	signature []byte
-}
-
-type header struct {
-	Alg  string           `json:"alg"`
-	Kid  strictjson.Value `json:"kid"`
-	Typ  strictjson.Value `json:"typ"`
-	Crit strictjson.Value `json:"crit"`
-	B64  strictjson.Value `json:"b64"`
-	Zip  strictjson.Value `json:"zip"`
-
-	Others strictjson.Value `json:",embed"`
 }
 
 // Parse splits and decodes token. What it accepts is spelled in one way: three
@@ -96,49 +86,68 @@ func Parse(token string) (*JWS, error) {
 	return jws, nil
 }
 
+// maxParameters bounds the members of a header.
+const maxParameters = 256
+
 func (j *JWS) readHeader() error {
-	var h header
-	if strictjson.Object(j.Header, &h) != nil {
+	reader := strictjson.NewReader(j.Header, strictjson.MaxDepth)
+	reader.AtMost(maxParameters)
+	members, err := reader.Members()
+	flaw := error(nil)
+	for err == nil {
+		var name []byte
+		var more bool
+		if name, more, err = members.Next(); err != nil || !more {
+			break
+		}
+		parameter := string(name)
+		var value []byte
+		if value, err = reader.Value(); err == nil && flaw == nil {
+			flaw = j.set(parameter, value)
+		}
+	}
+	if err != nil || reader.End() != nil {
 		return ErrMalformed
 	}
-	// RFC 7515 §4.1.11: an extension that is not understood must be refused, and
-	// none is. RFC 7797 §7 bans b64 in a JWT; zip belongs to JWE.
-	if h.Crit != nil || h.B64 != nil || h.Zip != nil {
-		return ErrHeader
-	}
-	if h.Others != nil && ambiguous(h.Others) {
-		return ErrHeader
-	}
-	j.Algorithm = h.Alg
-	if h.Kid != nil {
-		if h.Kid.Kind() != '"' || strictjson.Unmarshal(h.Kid, &j.KeyID) != nil {
-			return ErrHeader
+	return flaw
+}
+
+// set keeps one header parameter, or says why there must not be one like it.
+func (j *JWS) set(parameter string, value []byte) error {
+	ok := true
+	switch parameter {
+	case "alg":
+		if j.Algorithm, ok = word(value); !ok {
+			return ErrMalformed
 		}
+	case "kid":
+		j.KeyID, ok = word(value)
 		j.HasKeyID = true
+	case "typ":
+		j.Type, ok = word(value)
+	case "crit", "b64", "zip":
+		// RFC 7515 §4.1.11: an extension that is not understood must be refused, and
+		// none is. RFC 7797 §7 bans b64 in a JWT; zip belongs to JWE.
+		return ErrHeader
+	default:
+		// Names are case-sensitive (RFC 7515 §4.1), and not for every reader.
+		ok = !slices.ContainsFunc([]string{"alg", "kid", "typ", "crit", "b64", "zip"}, func(ours string) bool {
+			return strings.EqualFold(parameter, ours)
+		})
 	}
-	if h.Typ != nil {
-		if h.Typ.Kind() != '"' || strictjson.Unmarshal(h.Typ, &j.Type) != nil {
-			return ErrHeader
-		}
+	if !ok {
+		return ErrHeader
 	}
 	return nil
 }
 
-// ambiguous reports a member that a reader which folds case would take for one
-// of ours (RFC 7515 §4.1: names are case-sensitive).
-func ambiguous(others strictjson.Value) bool {
-	var members map[string]strictjson.Value
-	if strictjson.Unmarshal(others, &members) != nil {
-		return true
+// word reads a string.
+func word(value []byte) (string, bool) {
+	if len(value) == 0 || value[0] != '"' {
+		return "", false
 	}
-	for name := range members {
-		for _, ours := range []string{"alg", "kid", "typ", "crit", "b64", "zip"} {
-			if strings.EqualFold(name, ours) {
-				return true
-			}
-		}
-	}
-	return false
+	s, err := strictjson.Unquote(value)
+	return s, err == nil
 }
 
 // strict refuses padding, the standard alphabet and non-zero trailing bits.
