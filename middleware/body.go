@@ -12,15 +12,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/jsonrpc"
 )
 
-// message is a request body, read once and to be handed on as it was.
-type message struct {
-	text []byte
-	*jsonrpc.Body
-}
-
 // readMessage reads the JSON-RPC body of r and puts identical octets back. What
 // another reader could take for something else is refused, before the handler.
-func (ru *rules) readMessage(r *http.Request) (*message, *Refusal) {
+func (ru *rules) readMessage(r *http.Request) (*jsonrpc.Body, *Refusal) {
 	if problem := checkMediaType(r.Header); problem != "" {
 		return nil, ru.unreadable(http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, nil, problem)
 	}
@@ -42,7 +36,7 @@ func (ru *rules) readMessage(r *http.Request) (*message, *Refusal) {
 	}
 	r.Body = &replayed{Reader: *bytes.NewReader(text), closer: r.Body}
 	r.ContentLength = int64(len(text))
-	return &message{text: text, Body: body}, nil
+	return body, nil
 }
 
 // replayed gives the octets that were read, and closes what they came from.
@@ -61,20 +55,37 @@ func readAtMost(body io.Reader, declared, limit int64) ([]byte, error) {
 	if declared > limit {
 		return nil, errTooLarge
 	}
-	var buffer bytes.Buffer
-	if declared > 0 {
-		buffer.Grow(int(declared) + bytes.MinRead) // so that it never moves
+	if declared >= 0 {
+		return readExactly(body, int(declared))
 	}
-	n, err := buffer.ReadFrom(io.LimitReader(body, limit+1))
-	switch {
-	case err != nil:
+	text, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = errTooLarge
+	}
+	return text, err
+}
+
+// believed is how much memory a mere announcement gets.
+const believed = 32 << 10
+
+// readExactly reads a body of n octets.
+func readExactly(body io.Reader, n int) ([]byte, error) {
+	text := make([]byte, min(n, believed))
+	if _, err := io.ReadFull(body, text); err != nil {
 		return nil, err
-	case n > limit:
-		return nil, errTooLarge
-	case declared >= 0 && n != declared:
+	}
+	if n > believed {
+		text = append(make([]byte, 0, n), text...)[:n]
+		if _, err := io.ReadFull(body, text[believed:]); err != nil {
+			return nil, err
+		}
+	}
+	// net/http ends a body at its declared length; others may not.
+	var more [1]byte
+	if extra, _ := body.Read(more[:]); extra > 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return buffer.Bytes(), nil
+	return text, nil
 }
 
 // checkMediaType takes JSON in UTF-8 only: the handler may go by what the header
@@ -83,8 +94,12 @@ func checkMediaType(h http.Header) (problem string) {
 	if len(h["Content-Encoding"]) > 0 && !strings.EqualFold(strings.Join(h["Content-Encoding"], ","), "identity") {
 		return bodyEncoded
 	}
-	if len(h["Content-Type"]) != 1 {
+	// RFC 2231 has further ways to write a parameter, which not every reader knows.
+	if len(h["Content-Type"]) != 1 || strings.Contains(h["Content-Type"][0], "*") {
 		return bodyNotJSON
+	}
+	if h["Content-Type"][0] == "application/json" {
+		return ""
 	}
 	name, parameters, err := mime.ParseMediaType(h["Content-Type"][0])
 	if err != nil || name != "application/json" {

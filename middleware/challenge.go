@@ -63,6 +63,7 @@ func needsEscape(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\
 // Errors), with those of this resource that the token already has, because
 // older clients replace their scopes by what a challenge names.
 func (ru *rules) stepUp(route *route, held, needed scopes.Set) string {
+	needed = ru.fitting(needed)
 	names := needed.Slice()
 	room := maxChallenge - len(challenge("insufficient_scope", insufficientScope, needed.String(), ru.metadataURL))
 	for name := range held.Intersect(route.known).All() {
@@ -76,4 +77,25 @@ func (ru *rules) stepUp(route *route, held, needed scopes.Set) string {
 		all = needed
 	}
 	return challenge("insufficient_scope", insufficientScope, all.String(), ru.metadataURL)
+}
+
+// fitting returns as many of needed as one challenge can hold. Only a batch, a
+// subscription or Decide can ask for more; the rest is asked for the next time.
+func (ru *rules) fitting(needed scopes.Set) scopes.Set {
+	room := maxChallenge - len(challenge("insufficient_scope", strings.Repeat("-", maxDescription), "-", ru.metadataURL))
+	if len(needed.String()) <= room {
+		return needed
+	}
+	var names []string
+	for name := range needed.All() {
+		if size := len(name) + len(" "); size <= room {
+			names = append(names, name)
+			room -= size
+		}
+	}
+	fit, err := scopes.Of(names...)
+	if err != nil {
+		return scopes.Set{}
+	}
+	return fit
 }

@@ -88,6 +88,9 @@ type door struct {
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.route.policy.NeedsBody() {
+		r = r.WithContext(r.Context()) // the body is replaced, and r is the caller's
+	}
 	decision := d.rules.decide(r, d.route)
 	d.rules.report(r.Context(), decision)
 	if decision.refusal != nil {

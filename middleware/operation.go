@@ -78,7 +78,7 @@ func (ru *rules) needs(ctx context.Context, route *route, caller *verifier.Token
 	if !allowed {
 		// Who has not shown a token does not learn what there is.
 		if caller == nil {
-			return needs, ru.unauthenticated(route, scopes.Set{})
+			return needs, ru.unauthenticated(route, route.policy.Base().Needed(scopes.Set{}))
 		}
 		return needs, ru.deny(nil)
 	}

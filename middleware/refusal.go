@@ -180,7 +180,7 @@ func (ru *rules) unauthenticated(_ *route, needed scopes.Set) *Refusal {
 	return &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeUnauthenticated,
 		code: codeUnauthorized, description: noCredentials,
-		challenge: challenge("", "", needed.String(), ru.metadataURL), rules: ru,
+		challenge: challenge("", "", ru.fitting(needed).String(), ru.metadataURL), rules: ru,
 	}
 }
 

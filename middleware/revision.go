@@ -26,6 +26,9 @@ const (
 func (ru *rules) checkRevision(h http.Header, body *jsonrpc.Body) *Refusal {
 	versions := h["Mcp-Protocol-Version"]
 	first := body.Messages[0]
+	if body.Batch {
+		first.ID = nil // an id is one request's, and the error is everybody's
+	}
 	mismatch := func(text string) *Refusal {
 		return ru.unreadable(http.StatusBadRequest, codeHeaderMismatch, first.ID, text)
 	}

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/scopes"
@@ -12,8 +11,8 @@ import (
 // A route is a compiled policy. It is immutable.
 type route struct {
 	policy  *scopes.Rules
-	public  bool            // some operation needs no token
-	named   map[string]bool // the keys that may label an event; nil: none
+	public  bool // some operation needs no token
+	names   bool // operations, and so labels events
 	known   scopes.Set
 	scope   string                     // what a 401 names: the scopes to start with
 	invalid map[verifier.Reason]string // the challenge of a 401 with a bad token
@@ -44,7 +43,7 @@ func (ru *rules) route(policy scopes.Policy) (*route, error) {
 	r := &route{
 		policy:  compiled,
 		public:  compiled.AnyPublic(),
-		named:   labels(policy),
+		names:   policy.Tools != nil || policy.Prompts != nil || policy.Resources != nil || policy.Methods != nil,
 		known:   ru.known.Union(compiled.Scopes()),
 		scope:   compiled.Base().Needed(scopes.Set{}).String(),
 		invalid: make(map[verifier.Reason]string),
@@ -55,31 +54,11 @@ func (ru *rules) route(policy scopes.Policy) (*route, error) {
 	return r, nil
 }
 
-// labels returns the names that the policy has rules for, nil if it reads no
-// body.
-func labels(policy scopes.Policy) map[string]bool {
-	if policy.Tools == nil && policy.Prompts == nil && policy.Resources == nil && policy.Methods == nil {
-		return nil
-	}
-	named := make(map[string]bool)
-	for _, rules := range []map[string]scopes.Requirement{policy.Methods, policy.Tools, policy.Prompts, policy.Resources} {
-		for name := range maps.Keys(rules) {
-			named[name] = name != "*"
-		}
-	}
-	return named
-}
-
 // label returns how an event calls an operation: by a key of the policy only, so
 // that no caller can invent one.
 func (r *route) label(op scopes.Operation) string {
-	switch {
-	case r.named == nil:
-		return ""
-	case r.named[op.Name]:
-		return op.Name
-	case op.Name == "" && r.named[op.Method]:
-		return op.Method
+	if key := r.policy.Key(op); key != "" || !r.names {
+		return key
 	}
 	return "other"
 }
