@@ -39,6 +39,9 @@ type Config struct {
 	// Clients are known from the start. Others may register, but may not
 	// introspect: a resource server that does is a Client with a Secret.
 	Clients []Client
+	// Exchanges lets clients exchange tokens (RFC 8693). The audience parameter may
+	// be there once, resource repeatedly. None: nobody may.
+	Exchanges []Exchange
 	// Subject is sub. Empty: "user-1".
 	Subject string
 	// TokenLifetime is how long tokens are valid. Zero: 5 minutes.
@@ -124,6 +127,7 @@ func (config Config) complete() (Config, error) {
 		}
 	}
 	mistakes = append(mistakes, checkClients(config.Clients)...)
+	mistakes = append(mistakes, config.checkExchanges()...)
 	if len(mistakes) > 0 {
 		return Config{}, errors.Join(mistakes...)
 	}
@@ -138,7 +142,18 @@ func (config Config) filled() Config {
 	for i, client := range config.Clients {
 		config.Clients[i].RedirectURIs = slices.Clone(client.RedirectURIs)
 	}
+	config.Exchanges = slices.Clone(config.Exchanges)
+	for i, exchange := range config.Exchanges {
+		config.Exchanges[i].Targets = slices.Clone(exchange.Targets)
+		config.Exchanges[i].Scopes = slices.Clone(exchange.Scopes)
+	}
 	config.Metadata = maps.Clone(config.Metadata)
+	if _, stated := config.Metadata["grant_types_supported"]; !stated && len(config.Exchanges) > 0 {
+		if config.Metadata == nil {
+			config.Metadata = make(map[string]any)
+		}
+		config.Metadata["grant_types_supported"] = append(grantTypes(), tokenExchange)
+	}
 	config.Algorithms = slices.Clone(config.Algorithms)
 	if len(config.Algorithms) == 0 {
 		config.Algorithms = []string{"ES256"}

@@ -20,6 +20,8 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	kind := values.Get("grant_type")
 	var answer map[string]any
 	switch {
+	case kind == tokenExchange && len(i.config.Exchanges) > 0:
+		answer, failure = i.exchange(client, values)
 	case !slices.Contains(grantTypes(), kind):
 		failure = refuse("unsupported_grant_type", "grant_type is missing or not supported")
 	case !client.may(kind):

@@ -1,0 +1,259 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+)
+
+// A Client obtains tokens from one authorization server and remembers them. It is
+// safe for concurrent use. The zero value refuses to.
+//
+// A token is remembered for the token of the user's that it was obtained by, never
+// beyond the end of either, and refreshed ahead of its own. However many calls
+// need a token at once, one request is made. Errors are never remembered.
+type Client struct {
+	issuer   string
+	auth     clientauth.Method
+	subjects []string
+	timeout  time.Duration
+	wider    bool
+	dialect  dialect
+	outbound *fetch.Client
+	where    *endpoint
+	memory   *memory
+	seed     [32]byte
+	flights  singleflight.Group
+}
+
+// String names the authorization server.
+func (c *Client) String() string {
+	if c == nil {
+		return "exchange.Client(nil)"
+	}
+	return "exchange.Client(" + c.issuer + ")"
+}
+
+// Format writes what String returns, whatever the verb: the tokens that are
+// remembered are no business of a log's.
+func (c *Client) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, c.String()) }
+
+// Exchange returns a token for the target in the name of the user. The error is
+// an *Error, ctx's own, or of a mistake in the request.
+func (c *Client) Exchange(ctx context.Context, request Request) (*Token, error) {
+	if c == nil || c.where == nil {
+		return nil, errUnmade
+	}
+	w, err := c.compile(request.Target, c.dialect.grant)
+	if err != nil {
+		return nil, err
+	}
+	_, e, err := c.forUser(ctx, request.Subject, w)
+	if err != nil {
+		return nil, err
+	}
+	return e.token, nil
+}
+
+// ClientCredentials returns a token of this server's own (RFC 6749 §4.4), for work
+// that is nobody's in particular. Errors are those of Exchange.
+func (c *Client) ClientCredentials(ctx context.Context, target Target) (*Token, error) {
+	if c == nil || c.where == nil {
+		return nil, errUnmade
+	}
+	w, err := c.compile(target, grantClient)
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.obtain(ctx, &question{wanted: w, key: c.key(nil, w, nil)}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return e.token, nil
+}
+
+// Check returns what is wrong with a target for Exchange and Transport, joined, or
+// nil.
+func (c *Client) Check(target Target) error {
+	if c == nil || c.where == nil {
+		return errUnmade
+	}
+	_, err := c.compile(target, c.dialect.grant)
+	return err
+}
+
+var errUnmade = errors.New("exchange: the client was not made by New")
+
+// A question is all that one request to the server depends on.
+type question struct {
+	*wanted
+
+	key     key
+	subject *verifier.Token // nil: ourselves
+	actor   *Token
+}
+
+// forUser returns a token for the user whose token is subject, or in ctx.
+func (c *Client) forUser(ctx context.Context, subject *verifier.Token, w *wanted) (*question, *entry, error) {
+	if subject == nil {
+		subject, _ = verifier.FromContext(ctx)
+	}
+	now := time.Now()
+	if err := c.admit(subject, now); err != nil {
+		return nil, nil, err
+	}
+	q := &question{wanted: w, subject: subject}
+	if w.Actor != nil {
+		var err error
+		if q.actor, err = w.Actor(ctx); err != nil {
+			return nil, nil, c.actorFailed(ctx, err)
+		}
+		if q.actor.AccessToken() == "" || q.actor.Type == "" {
+			return nil, nil, c.misused("Target.Actor returned no token")
+		}
+	}
+	q.key = c.key(subject, w, q.actor)
+	e, err := c.obtain(ctx, q, now)
+	return q, e, err
+}
+
+// actorFailed gives an error of Target.Actor our class: whatever it was, the user's
+// token is not to blame. Its text may hold secrets, unless it is one of ours.
+func (c *Client) actorFailed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	text := "Target.Actor failed"
+	if known, ok := errors.AsType[*Error](err); ok {
+		text += ": " + known.Error()
+	}
+	return &Error{Issuer: c.issuer, Err: fmt.Errorf("%w: %s", verifier.ErrOurCredentials, text)}
+}
+
+func (c *Client) misused(text string) error {
+	return &Error{Issuer: c.issuer, Err: misuse(text)}
+}
+
+// admit says whether a token may leave this server for the authorization server.
+func (c *Client) admit(subject *verifier.Token, now time.Time) error {
+	switch {
+	case subject == nil:
+		return c.misused("there is no verified token of a user: use the context of a request that came through the front door")
+	case subject.DangerouslyRaw() == "":
+		return c.misused("the verified token does not carry its credential, as tokens of a custom Verifier do not")
+	case !slices.Contains(c.subjects, subject.Issuer):
+		return c.misused("the user's token is of an issuer that is not among SubjectIssuers")
+	case !now.Before(subject.Expiry):
+		return &Error{Issuer: c.issuer, Code: "invalid_grant", Err: errors.New("the user's token has expired meanwhile")}
+	}
+	return nil
+}
+
+// obtain returns the remembered token or a new one.
+func (c *Client) obtain(ctx context.Context, q *question, now time.Time) (*entry, error) {
+	if e := c.memory.get(q.key, now); e != nil {
+		if e.due(now) {
+			c.flights.DoChan(string(q.key[:]), func() (any, error) { return c.fly(q, e) })
+		}
+		return e, nil
+	}
+	return c.fetch(ctx, q, nil)
+}
+
+// fetch waits for the one request about q, which outlives any one caller and owns
+// its time. stale is a token that must not be the answer.
+func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	answer := c.flights.DoChan(string(q.key[:]), func() (any, error) { return c.fly(q, stale) })
+	// It ends in time by itself, unless Transport or Auth ignore their context.
+	deadline := time.NewTimer(c.timeout + c.timeout/50)
+	defer deadline.Stop()
+	select {
+	case result := <-answer:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(*entry), nil
+	case <-deadline.C:
+		return nil, &Error{Issuer: c.issuer, Err: errors.New("no answer in time")}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// fly obtains a token and remembers it.
+func (c *Client) fly(q *question, stale *entry) (*entry, error) {
+	// Another request may have ended between the caller's look and this one.
+	if e := c.memory.get(q.key, time.Now()); e != nil && e != stale {
+		return e, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	defer cancel()
+	asked := time.Now()
+	token, err := c.ask(ctx, q, asked)
+	if refused, ok := errors.AsType[*Error](err); ok && refused.definite() {
+		// What the server would not issue again must not be used on either.
+		c.memory.drop(q.key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := newEntry(token, q.subject, q.key, asked)
+	c.memory.put(q.key, e, time.Now())
+	return e, nil
+}
+
+// ask makes one request. The error is an *Error.
+func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (*Token, error) {
+	address, err := c.where.find(ctx, c.outbound)
+	if err != nil {
+		return nil, &Error{Issuer: c.issuer, Err: err}
+	}
+	header := http.Header{"Accept": {"application/json"}}
+	form := q.form(q.subject, q.actor)
+	if err := c.auth.Apply(ctx, header, form, c.issuer); err != nil {
+		// As text: what class the source of our credentials gave it means nothing here.
+		return nil, &Error{Issuer: c.issuer, Err: fmt.Errorf("%w: %s", verifier.ErrOurCredentials, err)}
+	}
+	ctx, said := withRefusal(ctx)
+	received, err := c.outbound.Post(ctx, address, header, form)
+	if err != nil {
+		c.where.learn(err)
+		return nil, c.failed(q, err, *said)
+	}
+	token, err := c.read(received, q.wanted, q.subject.DangerouslyRaw(), asked)
+	if err != nil {
+		return nil, &Error{Issuer: c.issuer, Status: http.StatusOK, Err: err}
+	}
+	return token, nil
+}
+
+// failed describes a request without a token.
+func (c *Client) failed(q *question, err error, said refusal) error {
+	failure := &Error{Issuer: c.issuer, Err: err, userless: q.subject == nil}
+	if status, ok := errors.AsType[*fetch.StatusError](err); ok {
+		failure.Status, failure.RetryAfter, failure.Err = status.Status, status.RetryAfter, nil
+	}
+	if coded, ok := errors.AsType[*fetch.OAuthError](err); ok {
+		failure.Code = coded.Code
+		failure.Claims, failure.interaction = said.claims, said.interaction
+	}
+	// RFC 6749 §5.2: these are about us, and no client can do anything about it.
+	ours := failure.Code == "invalid_client" || failure.Code == "unauthorized_client" || failure.Code == "" && failure.Status == http.StatusUnauthorized
+	if ours || failure.userless && failure.Code == "invalid_grant" {
+		failure.Err = verifier.ErrOurCredentials
+	}
+	return failure
+}

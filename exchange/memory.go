@@ -1,0 +1,127 @@
+package exchange
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"github.com/elastic/go-freelru"
+
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+)
+
+const (
+	// maxMargin is how long before its end a token is not used any more, so that it
+	// does not end on its way; a tenth of its lifetime where that is less.
+	maxMargin = 10 * time.Second
+	// retryAfter is the least time from one refresh ahead of time, or one new token
+	// because of a 401, to the next.
+	retryAfter = 10 * time.Second
+)
+
+// A key names whose token it is, for what, and by which token of the user's it was
+// obtained: another token of the same user may grant less.
+type key [sha256.Size]byte
+
+// key hashes with the client's own seed, so that nobody can choose tokens that
+// land in one bucket.
+func (c *Client) key(subject *verifier.Token, w *wanted, actor *Token) key {
+	var space [2048]byte // spares the heap a copy of an ordinary token
+	text := append(space[:0], c.seed[:]...)
+	text = append(text, w.digest[:]...)
+	part := func(s string) {
+		text = binary.LittleEndian.AppendUint32(text, uint32(len(s)))
+		text = append(text, s...)
+	}
+	if actor != nil {
+		part(actor.Type)
+		part(actor.AccessToken())
+	} else {
+		part("")
+	}
+	if subject != nil {
+		part(subject.Issuer)
+		part(subject.Subject)
+		part(subject.ClientID)
+		part(subject.DangerouslyRaw())
+	}
+	return sha256.Sum256(text)
+}
+
+// An entry is a token and the times of its use.
+type entry struct {
+	token *Token
+	ahead time.Time // from then on it is refreshed ahead
+	until time.Time // from then on it is not used
+
+	next  atomic.Int64 // no refresh ahead before, in ns since 1970
+	renew atomic.Int64 // no new token because of a 401 before, in ns since 1970
+}
+
+// newEntry plans the use of a token that was asked for at a time. It ends with the
+// user's own: what the client may no longer do, we may no longer do for it.
+func newEntry(token *Token, subject *verifier.Token, k key, asked time.Time) *entry {
+	lifetime := token.Expiry.Sub(asked)
+	e := &entry{token: token, until: token.Expiry.Add(-min(maxMargin, lifetime/10))}
+	if subject != nil && subject.Expiry.Before(e.until) {
+		e.until, e.ahead = subject.Expiry, subject.Expiry // nothing newer to be had by it
+		return e
+	}
+	// From 75 to 85 in a hundred, so that not all tokens of one hour end together.
+	part := 750 + time.Duration(k[0])*100/255
+	e.ahead = asked.Add(e.until.Sub(asked) / 1000 * part)
+	return e
+}
+
+func (e *entry) usable(now time.Time) bool { return e != nil && now.Before(e.until) }
+
+// due reports, to one caller every while, that the entry is to be refreshed.
+func (e *entry) due(now time.Time) bool {
+	if now.Before(e.ahead) {
+		return false
+	}
+	before := e.next.Load()
+	return now.UnixNano() >= before && e.next.CompareAndSwap(before, now.Add(retryAfter).UnixNano())
+}
+
+// memory remembers tokens until they end, and the latest ones only.
+type memory struct {
+	entries *freelru.ShardedLRU[key, *entry]
+}
+
+// newMemory returns nil for a size of zero or less, which remembers nothing.
+func newMemory(size int) *memory {
+	if size <= 0 {
+		return nil
+	}
+	// Shards fill unevenly: without some room, those that are full first would drop
+	// tokens before size is reached. The only error is a capacity of zero.
+	entries, _ := freelru.NewSharded[key, *entry](uint32(size+size/2), func(k key) uint32 {
+		return binary.LittleEndian.Uint32(k[:])
+	})
+	return &memory{entries}
+}
+
+func (m *memory) get(k key, now time.Time) *entry {
+	if m == nil {
+		return nil
+	}
+	e, ok := m.entries.Get(k)
+	if !ok || !e.usable(now) {
+		return nil
+	}
+	return e
+}
+
+func (m *memory) put(k key, e *entry, now time.Time) {
+	if m != nil && e.usable(now) {
+		m.entries.AddWithLifetime(k, e, e.until.Sub(now)+time.Millisecond)
+	}
+}
+
+func (m *memory) drop(k key) {
+	if m != nil {
+		m.entries.Remove(k)
+	}
+}
