@@ -1,5 +1,5 @@
 // Package idp describes identity providers that need more than their URL: each
-// function returns the verifier.Issuer for one of them, to be listed in
+// preset returns the verifier.Issuer for one of them, to be listed in
 // middleware.Config.Issuers.
 //
 // A preset knows how its provider writes access tokens: which claim names the
@@ -11,6 +11,9 @@
 // provider's own, Types or Algorithms to be stricter, URL and MetadataURL for a
 // sovereign cloud. Judge holds the rules that keep ID tokens out: a Judge of
 // one's own calls the one it replaces first.
+//
+// The functions named ...Introspection return a verifier.IntrospectionConfig for
+// providers whose tokens only they can read.
 //
 // All functions are safe for concurrent use.
 package idp

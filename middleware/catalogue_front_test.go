@@ -32,7 +32,7 @@ func (c *catalogue) credentials(t *testing.T) {
 		catalogueRow{name: "HT-13 a bad token in the query beside a good field, ours is 400", token: good, edit: query("access_token=" + bad), want: invalidRequest},
 		catalogueRow{name: "HT-13 the same token in both, ours is 400", token: good, edit: query("access_token=" + good), want: invalidRequest},
 	)
-	// The body that the helper sends notices when it is read.
+	// The body notices when it is read.
 	form := func(method string, length int64) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Method, r.ContentLength = method, length

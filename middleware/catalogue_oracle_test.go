@@ -317,7 +317,7 @@ func catalogueNoPiece(t *testing.T, told, secret string) {
 
 var catalogueString = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"(\s*:)?|[0-9]{8,}`)
 
-// catalogueLong is the length from which the helper does not look at everything.
+// catalogueLong is the length from which not everything is looked at.
 const catalogueLong = 64 << 10
 
 // catalogueValues returns the strings and long numbers in a credential, however

@@ -140,7 +140,7 @@ func (c *catalogue) alphabet(t *testing.T) {
 	row("TS-20 a tilde after the signature", good+"~")
 }
 
-// catalogueLong returns a good token of exactly so many characters.
+// long returns a good token of exactly so many characters.
 func (w *catalogueWorld) long(t *testing.T, size int) string {
 	t.Helper()
 	header := catalogueHeader()

@@ -79,7 +79,7 @@ func (c *catalogue) clock(t *testing.T) {
 		w.assert(t, catalogueRow{token: token, want: ok})
 		time.Sleep(5*time.Minute + leeway - 1)
 		w.assert(t, catalogueRow{token: token, want: ok})
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.assert(t, catalogueRow{token: token, reason: verifier.ReasonExpired})
 	})
 	at("CL-17 a refused token is good later", func(t *testing.T, w *catalogueWorld) {

@@ -85,18 +85,24 @@ func (t trustedIssuer) means(audience string) bool {
 // tenants at run time, are trusted too.
 func trust(configured []verifier.Issuer, judge verifier.Verifier, resource string, further []string) issuers {
 	compiled := issuers{byURL: make(map[string]trustedIssuer), resource: resource, further: slices.Clone(further)}
+	if knowing, ok := judge.(interface {
+		Lookup(iss string) (verifier.Issuer, bool)
+	}); ok {
+		compiled.lookup = knowing.Lookup
+	}
 	for _, issuer := range configured {
+		// What the Verifier takes for this resource need not be said twice.
+		if len(issuer.Audiences) == 0 && compiled.lookup != nil {
+			if known, ok := compiled.lookup(issuer.URL); ok {
+				issuer.Audiences = known.Audiences
+			}
+		}
 		t := compiled.compile(issuer)
 		compiled.byURL[issuer.URL] = t
 		// Only a template does not trust its own URL.
 		if !issuer.Trusts(issuer.URL) {
 			compiled.templates = append(compiled.templates, t)
 		}
-	}
-	if resolving, ok := judge.(interface {
-		Lookup(iss string) (verifier.Issuer, bool)
-	}); ok {
-		compiled.lookup = resolving.Lookup
 	}
 	return compiled
 }

@@ -3,6 +3,8 @@ package middleware
 import (
 	"net/http"
 	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
 type lateKey struct{}
@@ -14,6 +16,7 @@ type lateAnswer struct {
 	request *http.Request
 	rules   *rules
 	route   *route
+	caller  *verifier.Token
 
 	mu    sync.Mutex
 	begun bool // by the handler, or it is done
@@ -31,7 +34,7 @@ func (l *lateAnswer) answer(refusal *Refusal) error {
 		return ErrTooLate
 	}
 	l.taken = true
-	l.rules.report(l.request.Context(), decision{refusal: refusal})
+	l.rules.report(l.request.Context(), decision{refusal: refusal, caller: l.caller})
 	refusal.ServeHTTP(l.ResponseWriter, l.request)
 	return refusal
 }

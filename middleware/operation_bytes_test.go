@@ -306,8 +306,6 @@ func TestMB56TheSameRequestAtTheSameTime(t *testing.T) {
 func TestMB50AListenerEndsWithItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOperations(t, operationsPolicy())
-		o.verifier.token.Expiry = time.Now().Add(2 * time.Second)
-		start := time.Now()
 		door := o.guard.Protect(o.policy)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := http.NewResponseController(w).Flush(); err != nil {
 				t.Error(err)
@@ -325,7 +323,7 @@ func TestMB50AListenerEndsWithItsToken(t *testing.T) {
 			return r
 		}
 		for _, r := range []*http.Request{message(listen), get()} {
-			start = time.Now()
+			start := time.Now()
 			o.verifier.token = goodToken("base")
 			o.verifier.token.Expiry = start.Add(2 * time.Second)
 			w := httptest.NewRecorder()

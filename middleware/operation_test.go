@@ -342,3 +342,17 @@ func TestMB41TheScopeOfTheCalledToolIsEnough(t *testing.T) {
 		{"another one: needed and held, but nothing of other resources", ask("prompts/get", `{"name":"secret"}`), "403 insufficient base danger:run secret:read"},
 	})
 }
+
+// A client of the 2025 revisions replaces its scopes by those of the challenge: what
+// one element needs must not get lost because another scope stands in for it now.
+func TestMB22TheChallengeOfABatchNamesWhatIsImpliedToo(t *testing.T) {
+	o := newOperations(t, operationsPolicy(), func(f *fixture) {
+		f.config.Hierarchy = scopes.Hierarchy{"root": {"danger:run"}}
+		f.verifier.token = goodToken("base", "root")
+	})
+	o.run(t, []row{
+		{"alone", call("danger"), "200"},
+		{"with one that lacks a scope", "[" + call("danger") + "," + ask("prompts/get", `{"name":"secret"}`) + "]", "403 insufficient base danger:run root secret:read"},
+		{"behind one that lacks a scope", "[" + ask("prompts/get", `{"name":"secret"}`) + "," + call("danger") + "]", "403 insufficient base danger:run root secret:read"},
+	})
+}

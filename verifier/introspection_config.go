@@ -43,8 +43,7 @@ type IntrospectionConfig struct {
 	// metadata (RFC 8414 §2). https, or http on loopback.
 	Endpoint string
 	// Audiences are the aud values by which answers mean this resource. Empty: the
-	// resource identifier itself. middleware.Config must know them too, by
-	// Issuer.Audiences or AcceptAudiences.
+	// resource identifier itself.
 	Audiences []string
 	// ClientIDs are the only clients whose tokens are accepted. They also bind
 	// answers without aud to this resource, where these clients get tokens for
