@@ -64,7 +64,7 @@ func layer(name string) int {
 		return 2
 	case name == "middleware":
 		return 3
-	case name == "metrics", name == "eventlog", name == "mcpsdk", name == "mcpgo", name == "eventlog", name == "authtest":
+	case name == "metrics", name == "eventlog", name == "mcpsdk", name == "mcpgo", name == "authtest":
 		return 4
 	case strings.HasPrefix(name, "examples/"), name == "":
 		return 5

@@ -7,29 +7,74 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// other stands for everything beyond the closed lists and the limit.
+// other stands for everything beyond the closed lists and the limits.
 const other = "other"
 
-func newRequests() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gatehouse_requests_total",
-		Help: "Requests by how they ended at the front door; reason is set for invalid_token only.",
-	}, []string{"resource", "outcome", "reason"})
+// A definition describes one metric. The table of them is what the collectors
+// and the documentation are made of.
+type definition struct {
+	name   string
+	kind   prometheus.ValueType
+	help   string
+	labels []string
+}
+
+// The metrics that events feed.
+var (
+	requestsTotal = definition{"gatehouse_requests_total", prometheus.CounterValue,
+		"Requests by how they ended at the front door; reason is set for invalid_token only.",
+		[]string{"resource", "outcome", "reason", "scheme"}}
+	policyTotal = definition{"gatehouse_policy_decisions_total", prometheus.CounterValue,
+		"Decisions of the policy by operation, a key of the policy: allowed, step_up (more scopes or a stronger login are asked for) or denied; no operation where the policy is per route.",
+		[]string{"resource", "operation", "decision"}}
+	stepUpsTotal = definition{"gatehouse_step_ups_total", prometheus.CounterValue,
+		"Scopes asked for by 403 insufficient_scope, each scope of a challenge once.",
+		[]string{"resource", "scope"}}
+)
+
+// verificationSeconds is the one histogram, so its kind is not in ValueType.
+const (
+	verificationSeconds = "gatehouse_verification_duration_seconds"
+	verificationHelp    = "Time the verifier took to judge a token, waiting for the provider included; kind is how a good token was found valid, refused, unavailable, or custom."
+)
+
+func verificationLabels() []string { return []string{"resource", "issuer", "kind"} }
+
+// The kinds of verifications besides verifier.Sources.
+const (
+	kindRefused     = "refused"
+	kindUnavailable = "unavailable"
+	kindCustom      = "custom"
+)
+
+// The decisions of a policy.
+const (
+	decisionAllowed = "allowed"
+	decisionStepUp  = "step_up"
+	decisionDenied  = "denied"
+)
+
+func (d definition) counters() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: d.name, Help: d.help}, d.labels)
+}
+
+func (d definition) desc() *prometheus.Desc {
+	return prometheus.NewDesc(d.name, d.help, d.labels, nil)
 }
 
 func newDurations() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "gatehouse_verification_duration_seconds",
-		Help: "Time the verifier took to judge a token, accepted or not, waiting for keys included.",
-		// A warm signature check takes tens of microseconds, a fetch of keys up
-		// to seconds: the classic buckets span both.
+		Name: verificationSeconds,
+		Help: verificationHelp,
+		// A remembered token takes about a microsecond, a warm signature check
+		// tens, a fetch of keys up to seconds: the classic buckets span all.
 		Buckets: []float64{
-			0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5,
+			0.000002, 0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5,
 		},
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
 		NativeHistogramMinResetDuration: time.Hour,
-	}, []string{"resource", "issuer"})
+	}, verificationLabels())
 }
 
 // label makes value fit for a label: the client library panics on invalid UTF-8.

@@ -57,4 +57,5 @@ func Example() {
 	//   outcome=invalid_token
 	//   reason=expired
 	//   resource=https://mcp.example.com/mcp
+	//   scheme=bearer
 }

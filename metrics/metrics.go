@@ -1,26 +1,21 @@
-// Package metrics counts the decisions of the front door for Prometheus. The
-// caller owns the registry:
+// Package metrics counts the decisions of the front door for Prometheus, and
+// shows what its verifiers know of their providers. The caller owns the registry:
 //
 //	m := metrics.New(metrics.Config{})
 //	registry.MustRegister(m)
 //	guard, err := middleware.New(middleware.Config{..., Observe: m.Observe})
+//	m.Watch(guard.Status)
 //
-// One Metrics serves every Guard of a process. The metrics are:
-//
-//	gatehouse_requests_total{resource,outcome,reason}
-//	gatehouse_verification_duration_seconds{resource,issuer}
-//
-// outcome is a [middleware.Outcome]; reason is a [verifier.Reason] for
-// invalid_token and empty for every other outcome; issuer is empty where a
-// token was refused before its issuer was known. No label takes its value from
-// a request, so no client can create series.
+// One Metrics serves every Guard of a process. docs/operations.md lists the
+// metrics. No label takes its value from a request: values are of closed lists,
+// or of the configuration, or "other"; so no client can create series.
 package metrics
 
 import (
 	"context"
+	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/middleware"
-	"github.com/gatehouse-mcp/gatehouse/verifier"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -32,6 +27,12 @@ type Config struct {
 	// the start, so that a rate over the first refusal is not lost. Those of
 	// other Guards appear with their first request. Nil: none.
 	Resources []string
+
+	// TraceID returns the id of the trace that the context belongs to, or "". It
+	// becomes the trace_id of OpenMetrics exemplars; letters, digits, "-" and "_"
+	// only, at most 64 of them. It is called for every request. Nil: no
+	// exemplars.
+	TraceID func(context.Context) string
 }
 
 // Metrics is a [prometheus.Collector] fed by the events of one or more Guards.
@@ -39,105 +40,117 @@ type Config struct {
 type Metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
+	policies  *prometheus.CounterVec
+	stepUps   *prometheus.CounterVec
+	traceID   func(context.Context) string
 
 	// The children are resolved once, so that Observe neither hashes labels nor
 	// allocates.
-	counters  table[string, *counters]
-	observers table[verification, prometheus.Observer]
+	resources table[string, *perResource]
+
+	watching sync.Mutex
+	watched  []func() middleware.Status
 }
 
 var _ prometheus.Collector = (*Metrics)(nil)
 
 // New returns a Metrics that is registered nowhere yet.
 func New(config Config) *Metrics {
-	m := &Metrics{requests: newRequests(), durations: newDurations()}
+	m := &Metrics{
+		requests:  requestsTotal.counters(),
+		durations: newDurations(),
+		policies:  policyTotal.counters(),
+		stepUps:   stepUpsTotal.counters(),
+		traceID:   config.TraceID,
+	}
 	for _, resource := range config.Resources {
-		m.resource(resource)
+		children := m.resource(resource)
+		children.scheme("")
+		children.scheme(middleware.SchemeBearer)
 	}
 	return m
 }
 
 // Observe counts one event. It fits [middleware.Config].Observe and does not
 // block.
-func (m *Metrics) Observe(_ context.Context, event middleware.Event) {
-	m.resource(event.Resource).of(event.Outcome, event.Reason).Inc()
+func (m *Metrics) Observe(ctx context.Context, event middleware.Event) {
+	children := m.resource(event.Resource)
+	request := children.scheme(event.Scheme).of(event.Outcome, event.Reason)
+	trace := m.trace(ctx)
+	if trace == nil {
+		request.Inc()
+	} else if exemplary, ok := request.(prometheus.ExemplarAdder); ok {
+		exemplary.AddWithExemplar(1, trace)
+	}
 	// A Duration of zero says that no Verifier was asked; counting it would make
 	// refusals look like fast verifications.
 	if event.Duration > 0 {
-		m.observer(verification{event.Resource, event.Issuer}).Observe(event.Duration.Seconds())
+		observer := children.verification(event.Issuer, kindOf(event))
+		if exemplary, ok := observer.(prometheus.ExemplarObserver); ok && trace != nil {
+			exemplary.ObserveWithExemplar(event.Duration.Seconds(), trace)
+		} else {
+			observer.Observe(event.Duration.Seconds())
+		}
 	}
+	children.policy(event.Operation).count(event.Outcome)
+	if event.Outcome == middleware.OutcomeInsufficientScope {
+		for scope := range event.Needed.All() {
+			children.stepUp(scope).Inc()
+		}
+	}
+}
+
+// trace returns the labels of an exemplar. The client library panics on long
+// ones, and an id from a request could carry anything.
+func (m *Metrics) trace(ctx context.Context) prometheus.Labels {
+	if m.traceID == nil {
+		return nil
+	}
+	id := m.traceID(ctx)
+	if id == "" || len(id) > 64 {
+		return nil
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_':
+		default:
+			return nil
+		}
+	}
+	return prometheus.Labels{"trace_id": id}
+}
+
+// Watch has Collect show what status returns: a Guard's Status, or one put
+// together from verifiers. It must be fast and safe for concurrent use. Of two
+// with the same resource and issuer, the first counts.
+func (m *Metrics) Watch(status func() middleware.Status) {
+	m.watching.Lock()
+	defer m.watching.Unlock()
+	m.watched = append(m.watched, status)
 }
 
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.requests.Describe(ch)
 	m.durations.Describe(ch)
+	m.policies.Describe(ch)
+	m.stepUps.Describe(ch)
+	for _, d := range statusDefinitions() {
+		ch <- d.desc()
+	}
 }
 
 // Collect implements [prometheus.Collector].
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.requests.Collect(ch)
 	m.durations.Collect(ch)
-}
-
-func (m *Metrics) resource(resource string) *counters {
-	if found, ok := m.counters.get(resource); ok {
-		return found
+	m.policies.Collect(ch)
+	m.stepUps.Collect(ch)
+	m.watching.Lock()
+	watched := m.watched
+	m.watching.Unlock()
+	s := snapshot{ch: ch, seen: make(map[string]bool)}
+	for _, status := range watched {
+		s.collect(status())
 	}
-	return m.counters.add(resource, other, func(resource string) *counters {
-		return newCounters(m.requests, resource)
-	})
-}
-
-func (m *Metrics) observer(key verification) prometheus.Observer {
-	if found, ok := m.observers.get(key); ok {
-		return found
-	}
-	return m.observers.add(key, verification{other, other}, func(key verification) prometheus.Observer {
-		return m.durations.WithLabelValues(label(key.resource), label(key.issuer))
-	})
-}
-
-// A verification names the children of the histogram.
-type verification struct{ resource, issuer string }
-
-// counters are the children of one resource.
-type counters struct {
-	byOutcome map[middleware.Outcome]prometheus.Counter
-	byReason  map[verifier.Reason]prometheus.Counter
-	unknown   prometheus.Counter
-}
-
-// newCounters creates every series of a resource at once: a counter that first
-// appears with the value 1 hides that first increase from rate().
-func newCounters(requests *prometheus.CounterVec, resource string) *counters {
-	resource = label(resource)
-	c := &counters{
-		byOutcome: make(map[middleware.Outcome]prometheus.Counter),
-		byReason:  make(map[verifier.Reason]prometheus.Counter),
-		unknown:   requests.WithLabelValues(resource, other, ""),
-	}
-	for _, outcome := range middleware.Outcomes() {
-		if outcome != middleware.OutcomeInvalidToken {
-			c.byOutcome[outcome] = requests.WithLabelValues(resource, string(outcome), "")
-		}
-	}
-	for _, reason := range verifier.Reasons() {
-		c.byReason[reason] = requests.WithLabelValues(resource, string(middleware.OutcomeInvalidToken), string(reason))
-	}
-	return c
-}
-
-func (c *counters) of(outcome middleware.Outcome, reason verifier.Reason) prometheus.Counter {
-	if outcome == middleware.OutcomeInvalidToken {
-		if found, ok := c.byReason[reason]; ok {
-			return found
-		}
-		// A custom Verifier may invent Reasons; the label set stays closed.
-		return c.byReason[verifier.ReasonUnspecified]
-	}
-	if found, ok := c.byOutcome[outcome]; ok {
-		return found
-	}
-	return c.unknown
 }

@@ -24,9 +24,9 @@ const (
 	durationName  = "gatehouse_verification_duration_seconds"
 )
 
-// seriesPerResource is what one resource costs: every outcome, invalid_token by
-// reason, and one for outcomes that are not in the list.
-var seriesPerResource = len(middleware.Outcomes()) - 1 + len(verifier.Reasons()) + 1
+// seriesPerScheme is what one scheme of a resource costs: every outcome,
+// invalid_token by reason, and one for outcomes that are not in the list.
+var seriesPerScheme = len(middleware.Outcomes()) - 1 + len(verifier.Reasons()) + 1
 
 var _ func(context.Context, middleware.Event) = metrics.New(metrics.Config{}).Observe
 
@@ -50,7 +50,7 @@ func TestEveryOutcomeAndReasonHasItsOwnCounter(t *testing.T) {
 			m.Observe(t.Context(), event)
 
 			counted := nonZero(t, m)
-			want := fmt.Sprintf("outcome=%s reason=%s resource=%s", event.Outcome, event.Reason, resource)
+			want := fmt.Sprintf("outcome=%s reason=%s resource=%s scheme=", event.Outcome, event.Reason, resource)
 			if len(counted) != 1 || counted[want] != 2 {
 				t.Errorf("counted %v, want only %q twice", counted, want)
 			}
@@ -66,22 +66,24 @@ func TestExposition(t *testing.T) {
 
 	// The histogram only: the counters are compared one by one above.
 	want := `
-# HELP gatehouse_verification_duration_seconds Time the verifier took to judge a token, accepted or not, waiting for keys included.
+# HELP gatehouse_verification_duration_seconds Time the verifier took to judge a token, waiting for the provider included; kind is how a good token was found valid, refused, unavailable, or custom.
 # TYPE gatehouse_verification_duration_seconds histogram
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="5e-05"} 0
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.0001"} 0
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.00025"} 0
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.0005"} 0
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.001"} 0
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.005"} 1
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.025"} 1
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.1"} 1
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="0.5"} 1
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="1"} 1
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="5"} 1
-gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",resource="https://mcp.example.com/mcp",le="+Inf"} 1
-gatehouse_verification_duration_seconds_sum{issuer="https://login.example.com",resource="https://mcp.example.com/mcp"} 0.002
-gatehouse_verification_duration_seconds_count{issuer="https://login.example.com",resource="https://mcp.example.com/mcp"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="2e-06"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="1e-05"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="5e-05"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.0001"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.00025"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.0005"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.001"} 0
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.005"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.025"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.1"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="0.5"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="1"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="5"} 1
+gatehouse_verification_duration_seconds_bucket{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp",le="+Inf"} 1
+gatehouse_verification_duration_seconds_sum{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp"} 0.002
+gatehouse_verification_duration_seconds_count{issuer="https://login.example.com",kind="custom",resource="https://mcp.example.com/mcp"} 1
 `
 	if err := testutil.CollectAndCompare(m, strings.NewReader(want), durationName); err != nil {
 		t.Error(err)
@@ -113,8 +115,8 @@ func TestNamesAndHelpsAreClean(t *testing.T) {
 
 func TestCountersOfAConfiguredResourceStartAtZero(t *testing.T) {
 	m := metrics.New(metrics.Config{Resources: []string{resource}})
-	if got := testutil.CollectAndCount(m, requestsTotal); got != seriesPerResource {
-		t.Errorf("%d counters before the first request, want %d", got, seriesPerResource)
+	if got := testutil.CollectAndCount(m, requestsTotal); got != 2*seriesPerScheme {
+		t.Errorf("%d counters before the first request, want %d", got, 2*seriesPerScheme)
 	}
 	if counted := nonZero(t, m); len(counted) != 0 {
 		t.Errorf("counted %v before the first request", counted)
@@ -148,9 +150,9 @@ func TestHostileEventsCreateNoSeries(t *testing.T) {
 		t.Errorf("%d counters, %d before", after, before)
 	}
 	want := map[string]float64{
-		"outcome=invalid_token reason=unspecified resource=" + resource: 1000,
-		"outcome=other reason= resource=" + resource:                    1000,
-		"outcome=allowed reason= resource=" + resource:                  1000,
+		"outcome=invalid_token reason=unspecified resource=" + resource + " scheme=": 1000,
+		"outcome=other reason= resource=" + resource + " scheme=":                    1000,
+		"outcome=allowed reason= resource=" + resource + " scheme=":                  1000,
 	}
 	if got := nonZero(t, m); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("counted %v, want %v", got, want)
@@ -168,13 +170,13 @@ func TestGuardsWithoutEndShareOneSetOfSeries(t *testing.T) {
 			Duration: time.Millisecond,
 		})
 	}
-	if got, want := testutil.CollectAndCount(m, requestsTotal), (limit+1)*seriesPerResource; got != want {
+	if got, want := testutil.CollectAndCount(m, requestsTotal), (limit+1)*seriesPerScheme; got != want {
 		t.Errorf("%d counters, want %d", got, want)
 	}
-	if got, want := testutil.CollectAndCount(m, durationName), limit+1; got != want {
+	if got, want := testutil.CollectAndCount(m, durationName), limit+limit+1; got != want {
 		t.Errorf("%d histograms, want %d", got, want)
 	}
-	if got := nonZero(t, m)["outcome=allowed reason= resource=other"]; got != 2*limit {
+	if got := nonZero(t, m)["outcome=allowed reason= resource=other scheme="]; got != 2*limit {
 		t.Errorf("counted %v events under other, want %d", got, 2*limit)
 	}
 }
@@ -203,7 +205,7 @@ func TestConcurrentEventsAreAllCounted(t *testing.T) {
 	}
 	group.Wait()
 	for i := range 4 {
-		key := fmt.Sprint("outcome=allowed reason= resource=https://mcp.example.com/", i)
+		key := fmt.Sprint("outcome=allowed reason= resource=https://mcp.example.com/", i, " scheme=")
 		if got := nonZero(t, m)[key]; got != 1000 {
 			t.Errorf("%s: counted %v, want 1000", key, got)
 		}

@@ -1,0 +1,145 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/verifier"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var update = flag.Bool("update", false, "write docs/operations.md")
+
+const (
+	pagePath  = "../docs/operations.md"
+	rulesPath = "../deploy/prometheus/rules.yml"
+)
+
+const pageHead = `# Operations
+
+This page is made from the code's own tables by ` + "`go test ./metrics -run TestOperationsPage -update`" + `; the same test
+fails where it is out of date.
+
+- **Wiring**: ` + "`examples/operations`" + ` shows metrics, log, audit trail, probes and the answer to "why was this refused?".
+- **Dashboard**: import ` + "`deploy/grafana/gatehouse.json`" + `. **Alerts**: load ` + "`deploy/prometheus/rules.yml`" + `.
+- **Why was this token refused?** Give it to ` + "`Guard.Explain`" + `, on a route for administrators only: it lists every check
+  with what was expected and found, and what to change.
+- **Readiness** is ` + "`Guard.Ready`" + `, its detail ` + "`Guard.Status().Issuers()`" + `. Liveness must not ask either: a restart throws
+  away the keys that outlive an outage of the provider.
+- **Logs**: package ` + "`eventlog`" + ` lists its keys. Refusals that anybody can cause are limited in number; denials of known
+  callers, and elevations, go to the audit logger, all of them.
+
+![The dashboard's panels over the quickstart](dashboard.png)
+
+Panels and alerts use the classic buckets of the histogram. Where native histograms are scraped, keep the classic ones
+(` + "`scrape_classic_histograms`" + `, later ` + "`always_scrape_classic_histograms`" + `).
+
+`
+
+// TestOperationsPage keeps docs/operations.md true.
+func TestOperationsPage(t *testing.T) {
+	rules, err := os.ReadFile(rulesPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page strings.Builder
+	page.WriteString(pageHead)
+	writeMetrics(&page)
+	writeReasons(&page)
+	writeAlerts(t, &page, string(rules))
+	if *update {
+		if err := os.WriteFile(pagePath, []byte(page.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	have, err := os.ReadFile(pagePath)
+	if err != nil || string(have) != page.String() {
+		t.Errorf("%s is not what the code says (%v): run this test with -update", pagePath, err)
+	}
+}
+
+func writeMetrics(page *strings.Builder) {
+	page.WriteString("## Metrics\n\nNo label takes its value from a request.\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n")
+	row := func(name, kind string, labels []string, help string) {
+		fmt.Fprintf(page, "| `%s` | %s | %s | %s |\n", name, kind, strings.Join(labels, ", "), help)
+	}
+	kinds := map[prometheus.ValueType]string{prometheus.CounterValue: "counter", prometheus.GaugeValue: "gauge"}
+	row(requestsTotal.name, "counter", requestsTotal.labels, requestsTotal.help)
+	row(verificationSeconds, "histogram", verificationLabels(), verificationHelp)
+	for _, d := range append([]definition{policyTotal, stepUpsTotal}, statusDefinitions()...) {
+		row(d.name, kinds[d.kind], d.labels, d.help)
+	}
+	var sources []string
+	for _, source := range verifier.Sources() {
+		sources = append(sources, "`"+string(source)+"`")
+	}
+	fmt.Fprintf(page, "\nA good token's `kind` is one of %s.\n\n", strings.Join(sources, ", "))
+}
+
+func writeReasons(page *strings.Builder) {
+	page.WriteString("## Reasons\n\n`reason` of `invalid_token`, in the order of the checks.\n\n| reason | meaning | remedy |\n|---|---|---|\n")
+	for _, reason := range verifier.Reasons() {
+		fmt.Fprintf(page, "| `%s` | %s | %s |\n", reason, reason.Meaning(), reason.Remedy())
+	}
+	page.WriteByte('\n')
+}
+
+// writeAlerts reads the rules line by line: the comment above an alert is its
+// runbook.
+func writeAlerts(t *testing.T, page *strings.Builder, rules string) {
+	t.Helper()
+	page.WriteString("## Alerts\n")
+	_, rules, _ = strings.Cut(rules, "rules:\n")
+	alerts := 0
+	for _, block := range strings.Split(rules, "\n\n") {
+		var runbook []string
+		fields := map[string]string{}
+		for line := range strings.Lines(block) {
+			line = strings.TrimSpace(line)
+			if text, isComment := strings.CutPrefix(line, "# "); isComment {
+				runbook = append(runbook, text)
+			} else if key, value, found := strings.Cut(strings.TrimPrefix(line, "- "), ": "); found {
+				fields[key] = strings.Trim(value, `"`)
+			}
+		}
+		name := fields["alert"]
+		if name == "" || len(runbook) == 0 || fields["summary"] == "" || fields["runbook"] != "docs/operations.md#"+strings.ToLower(name) {
+			t.Errorf("an alert is incomplete:\n%s", block)
+		}
+		severity := strings.Trim(strings.TrimPrefix(fields["labels"], "{severity: "), "}")
+		summary := strings.NewReplacer("{{ $labels.", "*", "{{ $value | humanizeDuration }}", "*hours*", " }}", "*").Replace(fields["summary"])
+		fmt.Fprintf(page, "\n### %s\n\n**%s.** %s\n\n%s\n", name, severity, summary, strings.Join(runbook, "\n"))
+		alerts++
+	}
+	if alerts < 10 {
+		t.Errorf("%d alerts were found", alerts)
+	}
+}
+
+// TestAlertsAndPanelsUseMetricsThatExist finds typing errors and renamings.
+func TestAlertsAndPanelsUseMetricsThatExist(t *testing.T) {
+	known := map[string]bool{requestsTotal.name: true, policyTotal.name: true, stepUpsTotal.name: true, verificationSeconds + "_bucket": true}
+	for _, d := range statusDefinitions() {
+		known[d.name] = true
+	}
+	for _, path := range []string{rulesPath, "../deploy/prometheus/rules_test.yml", "../deploy/grafana/gatehouse.json"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`gatehouse_[a-z_]+`).FindAllString(string(text), -1)
+		if len(names) < 10 {
+			t.Errorf("%s names %d metrics", path, len(names))
+		}
+		for _, name := range names {
+			if !known[name] {
+				t.Errorf("%s: there is no metric %s", path, name)
+			}
+		}
+	}
+}
