@@ -30,5 +30,6 @@
 //
 // # Listings
 //
-// [WithToolFilter] leaves tools out of tools/list that the caller may not use.
+// [WithToolFilter] and [WithPromptFilter] leave out of tools/list and
+// prompts/list what the caller may not use.
 package mcpgo

@@ -41,9 +41,15 @@ const (
 	leeway   = 10 * time.Second // of the Guard, its default
 )
 
-// frontDoor is a real Guard whose tokens are their own names. The operation is
-// public, so that anonymous requests reach Bind too.
+// frontDoor is a real Guard. The operation is public, so that anonymous requests
+// reach Bind too.
 func frontDoor(t testing.TB) func(http.Handler) http.Handler {
+	t.Helper()
+	return newGuard(t).Protect(scopes.Policy{Base: scopes.Public()})
+}
+
+// newGuard returns a Guard whose tokens are their own names.
+func newGuard(t testing.TB) *middleware.Guard {
 	t.Helper()
 	grant := func(text string) scopes.Set {
 		set, err := scopes.Parse(text)
@@ -76,7 +82,7 @@ func frontDoor(t testing.TB) func(http.Handler) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return guard.Protect(scopes.Policy{Base: scopes.Public()})
+	return guard
 }
 
 func newSessions(t testing.TB, config mcpgo.SessionsConfig) *mcpgo.Sessions {

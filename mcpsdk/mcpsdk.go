@@ -13,6 +13,23 @@
 // so [verifier.FromContext] would answer with the first token of the session for
 // as long as the session lives: expired, with scopes since taken away, or
 // another person's.
+//
+// # The end of a token
+//
+// The front door ends an answer when its token expires, but the SDK does not tell
+// a tool that its request has ended, unless asked to, and even then only with MCP
+// 2026-07-28, which has no sessions:
+//
+//	&mcp.StreamableHTTPOptions{PropagateRequestCancellation: true}
+//
+// Set it. For older revisions, a tool that takes long bounds itself:
+//
+//	ctx, cancel := context.WithDeadline(ctx, token.Expiry)
+//	defer cancel()
+//
+// # Listings
+//
+// [Filter] leaves out of listings what the caller may not use.
 package mcpsdk
 
 import (

@@ -30,9 +30,15 @@ const (
 	callBody       = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"caller","arguments":{}}}`
 )
 
-// frontDoor is a real Guard whose tokens are their own names. The operation is
-// public, so that anonymous requests reach Bind too.
+// frontDoor is a real Guard. The operation is public, so that anonymous requests
+// reach Bind too.
 func frontDoor(t *testing.T) func(http.Handler) http.Handler {
+	t.Helper()
+	return newGuard(t).Protect(scopes.Policy{Base: scopes.Public()})
+}
+
+// newGuard returns a Guard whose tokens are their own names.
+func newGuard(t *testing.T) *middleware.Guard {
 	t.Helper()
 	grant := func(text string) scopes.Set {
 		set, err := scopes.Parse(text)
@@ -64,7 +70,7 @@ func frontDoor(t *testing.T) func(http.Handler) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return guard.Protect(scopes.Policy{Base: scopes.Public()})
+	return guard
 }
 
 // server is a real SDK server behind Bind and the front door.
@@ -171,7 +177,7 @@ func call(t *testing.T, session *mcp.ClientSession) sighting {
 }
 
 // send makes one request by hand, as somebody who has learnt a session's id.
-func (s *server) send(t *testing.T, method, body, credential, session string) (*http.Response, string) {
+func (s *server) send(t *testing.T, method, body, credential, session string, header ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.url, strings.NewReader(body))
 	if err != nil {
@@ -185,6 +191,9 @@ func (s *server) send(t *testing.T, method, body, credential, session string) (*
 	if session != "" {
 		r.Header.Set("Mcp-Session-Id", session)
 		r.Header.Set("MCP-Protocol-Version", "2025-11-25")
+	}
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Set(pair[0], pair[1])
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {

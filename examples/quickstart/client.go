@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,13 +67,36 @@ func (c *client) post(ctx context.Context, endpoint, tool string) (*http.Respons
 	return response, err
 }
 
-// call calls a tool with the SDK, from the handshake on, and returns its text.
-func (c *client) call(ctx context.Context, endpoint, tool string) (string, error) {
+// connect opens a session with the SDK.
+func (c *client) connect(ctx context.Context, endpoint string) (*mcp.ClientSession, error) {
 	sdk := mcp.NewClient(&mcp.Implementation{Name: "gatehouse-quickstart", Version: "1"}, nil)
-	session, err := sdk.Connect(ctx, &mcp.StreamableClientTransport{
+	return sdk.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint:   endpoint,
 		HTTPClient: &http.Client{Timeout: c.http.Timeout, Transport: bearer(c.token)},
 	}, nil)
+}
+
+// list returns the names of the tools that the server shows, in order.
+func (c *client) list(ctx context.Context, endpoint string) ([]string, error) {
+	session, err := c.connect(ctx, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	var names []string
+	for tool, err := range session.Tools(ctx, nil) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, tool.Name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// call calls a tool with the SDK, from the handshake on, and returns its text.
+func (c *client) call(ctx context.Context, endpoint, tool string) (string, error) {
+	session, err := c.connect(ctx, endpoint)
 	if err != nil {
 		return "", err
 	}

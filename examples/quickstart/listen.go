@@ -51,11 +51,13 @@ func startIssuer(setup setup) (*running, error) {
 	}
 	url := "http://" + listener.Addr().String()
 	issuer, err := authtest.New(authtest.Config{
-		URL:         url,
-		Resources:   []string{setup.resource},
-		Scopes:      setup.scopes(),
-		AutoApprove: true,
-		Subject:     "alice",
+		URL:          url,
+		Resources:    []string{setup.resource},
+		Scopes:       setup.scopes(),
+		AutoApprove:  true,
+		Clients:      []authtest.Client{{ID: introspector, Secret: string(setup.secret)}},
+		Subject:      "alice",
+		OpaqueTokens: setup.introspect,
 	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())

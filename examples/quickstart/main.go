@@ -1,15 +1,18 @@
-// Quickstart protects an MCP server, and then plays its client to show what
-// happens on the wire, from the first 401 to a step-up of scopes.
+// Quickstart protects the tools of an MCP server, each by its own scopes, and then
+// plays its client to show what happens on the wire, from the first 401 to a
+// step-up of scopes.
 //
 //	go run ./examples/quickstart
 //
 // It needs no configuration: it brings an authorization server of its own, which
 // lets everybody in and is therefore for demonstrations only. With -issuer it
-// uses a real one. server.go is the part to copy.
+// uses a real one. With -introspect, tokens are opaque, and the MCP server asks
+// the authorization server about them. server.go is the part to copy.
 package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -29,11 +32,12 @@ func main() {
 
 // options are the command line.
 type options struct {
-	once     bool
-	listen   string
-	issuer   string
-	resource string
-	scope    string
+	once       bool
+	listen     string
+	issuer     string
+	resource   string
+	scope      string
+	introspect bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -45,15 +49,21 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.issuer, "issuer", "", "`URL` of an identity provider to use instead of the embedded one")
 	flags.StringVar(&o.resource, "resource", "", "`URL` under which clients know the MCP server (default http://<listen>/mcp)")
 	flags.StringVar(&o.scope, "scope", "mcp:tools", "`scope` that protected_data needs")
+	flags.BoolVar(&o.introspect, "introspect", false, "issue opaque tokens, and ask the authorization server about them (embedded one only)")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if flags.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", flags.Arg(0))
-		fmt.Fprintln(stderr, "quickstart:", err)
-		return o, err
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.introspect && o.issuer != "":
+		err = fmt.Errorf("-introspect needs credentials at the issuer, and has none for -issuer %q", o.issuer)
 	}
-	return o, nil
+	if err != nil {
+		fmt.Fprintln(stderr, "quickstart:", err)
+	}
+	return o, err
 }
 
 // run is main without the process. It returns the exit status: 0 if every step
@@ -81,7 +91,10 @@ func play(ctx context.Context, o options, out *transcript) (err error) {
 		return fmt.Errorf("%w (choose another address with -listen, such as 127.0.0.1:0)", err)
 	}
 	defer listener.Close()
-	setup := setup{issuer: o.issuer, resource: o.resource, scope: o.scope, external: o.issuer != ""}
+	setup := setup{
+		issuer: o.issuer, resource: o.resource, scope: o.scope, external: o.issuer != "",
+		introspect: o.introspect, secret: secret(rand.Text()),
+	}
 	if setup.resource == "" {
 		setup.resource = "http://" + reachable(listener.Addr()) + "/mcp"
 	}

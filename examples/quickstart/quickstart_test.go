@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -15,37 +14,69 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/authtest"
 )
 
-// credential matches a JWT, or the start of one.
-var credential = regexp.MustCompile(`eyJ[\w-]{8,}`)
+// credential matches a JWT, or the start of one, and what follows a scheme.
+var credential = regexp.MustCompile(`eyJ[\w-]{8,}|Bearer [\w-]{8,}`)
 
 func TestTheWholeStoryHolds(t *testing.T) {
+	transcript := tellOnce(t)
+	inOrder(t, transcript,
+		"JWTs (RFC 9068)",
+		"1.  Without a login", "tools                     public_info\n",
+		"2.  A public tool", "Everybody may read this.",
+		"3.  A protected tool", "401 Unauthorized", `resource_metadata="http://127.0.0.1:`, `scope="mcp:tools"`,
+		"4.  The resource's metadata", "scopes_supported          mcp:tools mcp:admin",
+		"5.  The authorization server", "PKCE methods              S256",
+		"6.  The client registers", "client_id",
+		"7.  A person logs in", "code_challenge_method=S256", "302 Found", "code=(not shown)",
+		"8.  The client trades", "access_token              (not shown)", "sub        alice", "scope      mcp:tools\n",
+		"9.  With the token", "Hello alice, here is your data.",
+		"10.  Another tool", "403 Forbidden", `error="insufficient_scope"`, `scope="mcp:admin mcp:tools"`,
+		"11.  Step-up", "302 Found",
+		"12.  The new token", "scope      mcp:admin mcp:tools\n",
+		"13.  Now the tool answers", "Hello alice, here is the report.",
+		"14.  And the list is complete", "tools                     admin_report protected_data public_info\n",
+		"15.  What the operator sees", "allowed", "anonymous", "unauthenticated", "insufficient_scope", "jwt_cold",
+	)
+	if strings.Contains(transcript, "introspect") {
+		t.Error("it tells of introspection, and there is none")
+	}
+}
+
+func TestTheSameStoryHoldsForOpaqueTokens(t *testing.T) {
+	transcript := tellOnce(t, "-introspect")
+	inOrder(t, transcript,
+		"opaque, to be introspected (RFC 7662)",
+		"1.  Without a login", "tools                     public_info\n",
+		"3.  A protected tool", "401 Unauthorized",
+		"8.  The client trades", "access_token              (not shown)", "scope                     mcp:tools\n", "none to see: it will be introspected",
+		"9.  With the token", "Hello alice, here is your data.",
+		"10.  Another tool", "403 Forbidden", `error="insufficient_scope"`, `scope="mcp:admin mcp:tools"`,
+		"12.  The new token", "scope                     mcp:admin mcp:tools\n",
+		"13.  Now the tool answers", "Hello alice, here is the report.",
+		"14.  And the list is complete", "tools                     admin_report protected_data public_info\n",
+		"15.  What the operator sees", "insufficient_scope", "introspection  ",
+	)
+	if strings.Contains(transcript, "JWT") || strings.Contains(transcript, "jwt_") {
+		t.Error("it tells of JWTs, and there are none")
+	}
+}
+
+// tellOnce returns the transcript of a story that must hold and show no token.
+func tellOnce(t *testing.T, args ...string) string {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"-once", "-listen", "127.0.0.1:0"}, &stdout, &stderr)
+	status := run(t.Context(), append([]string{"-once", "-listen", "127.0.0.1:0"}, args...), &stdout, &stderr)
 	transcript := stdout.String()
 	if status != 0 {
 		t.Fatalf("exit status %d\n%s%s", status, transcript, &stderr)
 	}
-	inOrder(t, transcript,
-		"1.  A public tool", "Everybody may read this.",
-		"2.  A protected tool", "401 Unauthorized", `resource_metadata="http://127.0.0.1:`, `scope="mcp:tools"`,
-		"3.  The resource's metadata", "scopes_supported          mcp:tools mcp:admin",
-		"4.  The authorization server", "PKCE methods              S256",
-		"5.  The client registers", "client_id",
-		"6.  A person logs in", "code_challenge_method=S256", "302 Found", "code=(not shown)",
-		"7.  The client trades", "access_token              (not shown)", "sub        alice", "scope      mcp:tools\n",
-		"8.  With the token", "Hello alice, here is your data.",
-		"9.  Another tool", "403 Forbidden", `error="insufficient_scope"`,
-		"10.  Step-up", "302 Found",
-		"11.  The new token", "mcp:admin",
-		"12.  Now the tool answers", "Hello alice, here is the report.",
-		"13.  What the operator sees", "allowed", "unauthenticated", "insufficient_scope",
-	)
 	if found := credential.FindString(transcript + stderr.String()); found != "" {
 		t.Errorf("a token is printed: %s...", found[:8])
 	}
 	if strings.Contains(transcript, "stays up") {
 		t.Error("-once says that the server stays up")
 	}
+	return transcript
 }
 
 func TestAnExternalIssuerIsShownAsFarAsItGoes(t *testing.T) {
@@ -59,7 +90,7 @@ func TestAnExternalIssuerIsShownAsFarAsItGoes(t *testing.T) {
 		"(external)", "401 Unauthorized", `scope="files:read"`,
 		"authorization_servers     "+issuer.URL(), "scopes_supported          files:read\n",
 		"token_endpoint            "+issuer.URL()+"/token",
-		"5.  The rest needs a person", "files:read",
+		"6.  The rest needs a person", "files:read",
 	)
 	if hits := issuer.Hits(authtest.EndpointRegister) + issuer.Hits(authtest.EndpointAuthorize); hits != 0 {
 		t.Errorf("the external provider saw %d requests that write or log in", hits)
@@ -74,8 +105,8 @@ func TestAStepThatDoesNotHoldIsAFailure(t *testing.T) {
 	if status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
-	inOrder(t, stdout.String(), "4.  The authorization server", "FAILED")
-	if !strings.Contains(stderr.String(), "step 4 did not hold") {
+	inOrder(t, stdout.String(), "5.  The authorization server", "FAILED")
+	if !strings.Contains(stderr.String(), "step 5 did not hold") {
 		t.Errorf("stderr %q", &stderr)
 	}
 }
@@ -99,6 +130,9 @@ func TestWrongCommandLines(t *testing.T) {
 		"path taken":       {[]string{free, "-resource", "http://127.0.0.1/metrics"}, 1, "/metrics"},
 		"plain http":       {[]string{free, "-resource", "http://mcp.example.com/mcp"}, 1, "http://mcp.example.com/mcp"},
 		"issuer not a URL": {[]string{free, "-issuer", "login"}, 1, `"login"`},
+		"scope not one":    {[]string{free, "-scope", "a b"}, 1, `"a b"`},
+		"scope no rule":    {[]string{free, "-scope", "offline_access"}, 1, "offline_access"},
+		"no credentials":   {[]string{free, "-introspect", "-issuer", "https://login.example.com"}, 2, "https://login.example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -130,12 +164,10 @@ func TestTheServerStaysUpUntilInterrupted(t *testing.T) {
 	if address == nil {
 		t.Fatalf("no address in\n%s", stdout)
 	}
-	response, err := http.Post(address[1], "application/json", http.NoBody)
+	response, err := newClient().post(t.Context(), address[1], protectedData)
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.Copy(io.Discard, response.Body)
-	response.Body.Close()
 	if response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("status %d, want 401", response.StatusCode)
 	}

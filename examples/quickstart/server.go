@@ -5,30 +5,34 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/gatehouse-mcp/gatehouse/clientauth"
 	"github.com/gatehouse-mcp/gatehouse/mcpsdk"
 	"github.com/gatehouse-mcp/gatehouse/metrics"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/gatehouse-mcp/gatehouse/prm"
+	"github.com/gatehouse-mcp/gatehouse/scopes"
+	"github.com/gatehouse-mcp/gatehouse/verifier"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// The routes besides the resource's own.
-const (
-	publicPath  = "/public"
-	adminPath   = "/admin"
-	metricsPath = "/metrics"
-)
+// metricsPath is the route besides the resource's own.
+const metricsPath = "/metrics"
 
 const adminScope = "mcp:admin"
 
+// introspector is our client_id at the embedded issuer.
+const introspector = "gatehouse-quickstart"
+
 // setup is what the servers and the story agree on.
 type setup struct {
-	resource string // URL under which clients know the MCP server
-	issuer   string // URL of the authorization server
-	scope    string // what protected_data needs
-	external bool   // the authorization server is not ours
+	resource   string // URL under which clients know the MCP server
+	issuer     string // URL of the authorization server
+	scope      string // what protected_data needs
+	external   bool   // the authorization server is not ours
+	introspect bool   // tokens are opaque
+	secret     secret // of introspector
 }
 
 // scopes are the ones that clients may ask for without a better hint. An
@@ -40,9 +44,26 @@ func (s setup) scopes() []string {
 	return []string{s.scope, adminScope}
 }
 
+// policy says what each tool needs. Whoever adds a tool and forgets it here has
+// a tool that nobody can call.
+func (s setup) policy() scopes.Policy {
+	return scopes.Policy{
+		Discovery: scopes.Public(),
+		Tools: map[string]scopes.Requirement{
+			publicInfo:    scopes.Public(),
+			protectedData: scopes.All(s.scope),
+			adminReport:   scopes.All(adminScope),
+		},
+	}
+}
+
 // newHandler wires the MCP server: this is the part to copy.
 func newHandler(setup setup) (http.Handler, error) {
 	observed := metrics.New(metrics.Config{Resources: []string{setup.resource}})
+	judge, err := newVerifier(setup)
+	if err != nil {
+		return nil, err
+	}
 	guard, err := middleware.New(middleware.Config{
 		Metadata: prm.Metadata{
 			Resource:             setup.resource,
@@ -50,11 +71,13 @@ func newHandler(setup setup) (http.Handler, error) {
 			ScopesSupported:      setup.scopes(),
 			ResourceName:         "Gatehouse quickstart",
 		},
-		Observe: observed.Observe,
+		Verifier: judge,
+		Observe:  observed.Observe,
 	})
 	if err != nil {
 		return nil, err
 	}
+	observed.Watch(guard.Status)
 	resourcePath, err := pathOf(setup.resource)
 	if err != nil {
 		return nil, err
@@ -64,24 +87,45 @@ func newHandler(setup setup) (http.Handler, error) {
 		return nil, err
 	}
 
+	// One policy for the calls and for the listings. It panics where it is wired if
+	// it holds a mistake, and this one holds what was typed at a prompt.
+	policy := setup.policy()
+	if err := policy.Validate(); err != nil {
+		return nil, err
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "gatehouse-quickstart", Version: "1"}, nil)
+	server.AddReceivingMiddleware(mcpsdk.Filter(guard.Filter(policy)))
+	addTools(server)
+
 	mux := http.NewServeMux()
 	mux.Handle(guard.Metadata().Path(), guard.Metadata())
-	mux.Handle(resourcePath, guard.Require(setup.scope)(mcpsdk.Bind(serve(protectedData))))
-	mux.Handle(adminPath, guard.Require(adminScope)(mcpsdk.Bind(serve(adminReport))))
-	mux.Handle(publicPath, serve(publicInfo))
+	mux.Handle(resourcePath, guard.Protect(policy)(mcpsdk.Bind(overHTTP(server))))
 	// In production, metrics belong on an address that clients cannot reach.
 	mux.Handle(metricsPath, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return mux, nil
 }
 
-// serve returns an MCP server with one tool, over streamable HTTP.
-func serve(addTool func(*mcp.Server)) http.Handler {
-	server := mcp.NewServer(&mcp.Implementation{Name: "gatehouse-quickstart", Version: "1"}, nil)
-	addTool(server)
-	// Stateless: every request is judged and answered on its own.
+// newVerifier returns nil, the built-in verifier of JWTs, unless tokens are
+// opaque.
+func newVerifier(setup setup) (verifier.Verifier, error) {
+	if !setup.introspect {
+		return nil, nil
+	}
+	return verifier.NewIntrospection(verifier.IntrospectionConfig{
+		Resource: setup.resource,
+		Issuer:   setup.issuer,
+		Auth:     clientauth.SecretBasic(introspector, string(setup.secret)),
+	})
+}
+
+// overHTTP serves an MCP server over streamable HTTP.
+func overHTTP(server *mcp.Server) http.Handler {
 	return mcp.NewStreamableHTTPHandler(
 		func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: true},
+		&mcp.StreamableHTTPOptions{
+			Stateless:                    true, // every request is judged and answered on its own
+			PropagateRequestCancellation: true, // a tool ends with its request, and so with its token
+		},
 	)
 }
 
@@ -94,7 +138,7 @@ func pathOf(resource string) (string, error) {
 	switch path := u.EscapedPath(); path {
 	case "", "/":
 		return "/{$}", nil
-	case publicPath, adminPath, metricsPath:
+	case metricsPath:
 		return "", fmt.Errorf("-resource %q: the path %s is taken", resource, path)
 	default:
 		return path, nil

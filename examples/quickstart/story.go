@@ -44,6 +44,7 @@ type step struct {
 
 func (s *story) steps() []step {
 	discovery := []step{
+		{"Without a login, the server shows what is public.", (*story).listPublic},
 		{"A public tool needs no login.", (*story).callPublic},
 		{"A protected tool answers 401, and says where to look.", (*story).meetChallenge},
 		{"The resource's metadata names its authorization server (RFC 9728).", (*story).readMetadata},
@@ -61,6 +62,7 @@ func (s *story) steps() []step {
 		step{"Step-up: the client logs in again with those scopes.", (*story).authorize},
 		step{"The new token holds them.", (*story).exchange},
 		step{"Now the tool answers.", (*story).callAdmin},
+		step{"And the list is complete.", (*story).listAll},
 		step{"What the operator sees.", (*story).readMetrics},
 	)
 }
@@ -82,21 +84,35 @@ func (s *story) at(path string) string {
 	return (&url.URL{Scheme: s.origin.Scheme, Host: s.origin.Host, Path: path}).String()
 }
 
-func (s *story) callPublic(ctx context.Context) error {
-	return s.call(ctx, s.at(publicPath), "public_info")
+func (s *story) listPublic(ctx context.Context) error {
+	return s.list(ctx, publicInfo)
 }
 
-func (s *story) callProtected(ctx context.Context) error {
-	return s.call(ctx, s.setup.resource, "protected_data")
+func (s *story) listAll(ctx context.Context) error {
+	return s.list(ctx, adminReport, protectedData, publicInfo)
 }
 
-func (s *story) callAdmin(ctx context.Context) error {
-	return s.call(ctx, s.at(adminPath), "admin_report")
+func (s *story) list(ctx context.Context, want ...string) error {
+	names, err := s.client.list(ctx, s.setup.resource)
+	if err != nil {
+		return err
+	}
+	s.out.row("tools", strings.Join(names, " "))
+	if !slices.Equal(names, want) {
+		return fmt.Errorf("want %s", strings.Join(want, " "))
+	}
+	return nil
 }
 
-func (s *story) call(ctx context.Context, endpoint, tool string) error {
-	s.out.row("tool", tool+" at "+endpoint)
-	result, err := s.client.call(ctx, endpoint, tool)
+func (s *story) callPublic(ctx context.Context) error { return s.call(ctx, publicInfo) }
+
+func (s *story) callProtected(ctx context.Context) error { return s.call(ctx, protectedData) }
+
+func (s *story) callAdmin(ctx context.Context) error { return s.call(ctx, adminReport) }
+
+func (s *story) call(ctx context.Context, tool string) error {
+	s.out.row("tool", tool)
+	result, err := s.client.call(ctx, s.setup.resource, tool)
 	if err != nil {
 		return err
 	}
@@ -105,7 +121,7 @@ func (s *story) call(ctx context.Context, endpoint, tool string) error {
 }
 
 func (s *story) meetChallenge(ctx context.Context) error {
-	parameters, err := s.refused(ctx, s.setup.resource, "protected_data", http.StatusUnauthorized)
+	parameters, err := s.refused(ctx, protectedData, http.StatusUnauthorized)
 	if err != nil {
 		return err
 	}
@@ -117,7 +133,7 @@ func (s *story) meetChallenge(ctx context.Context) error {
 }
 
 func (s *story) meetInsufficientScope(ctx context.Context) error {
-	parameters, err := s.refused(ctx, s.at(adminPath), "admin_report", http.StatusForbidden)
+	parameters, err := s.refused(ctx, adminReport, http.StatusForbidden)
 	if err != nil {
 		return err
 	}
@@ -129,9 +145,9 @@ func (s *story) meetInsufficientScope(ctx context.Context) error {
 
 // refused calls a tool that must be refused, keeps the scope of the challenge,
 // and returns its parameters.
-func (s *story) refused(ctx context.Context, endpoint, tool string, want int) (map[string]string, error) {
-	s.out.row("tool", tool+" at "+endpoint)
-	response, err := s.client.post(ctx, endpoint, tool)
+func (s *story) refused(ctx context.Context, tool string, want int) (map[string]string, error) {
+	s.out.row("tool", tool)
+	response, err := s.client.post(ctx, s.setup.resource, tool)
 	if err != nil {
 		return nil, err
 	}

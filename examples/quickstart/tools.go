@@ -9,20 +9,21 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-func publicInfo(server *mcp.Server) {
-	tool := &mcp.Tool{Name: "public_info", Description: "What this server is. Needs no login."}
+// The tools, by name.
+const (
+	publicInfo    = "public_info"
+	protectedData = "protected_data"
+	adminReport   = "admin_report"
+)
+
+func addTools(server *mcp.Server) {
+	tool := &mcp.Tool{Name: publicInfo, Description: "What this server is. Needs no login."}
 	mcp.AddTool(server, tool, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return text("Everybody may read this."), nil, nil
 	})
-}
-
-func protectedData(server *mcp.Server) {
-	tool := &mcp.Tool{Name: "protected_data", Description: "Data for whoever is logged in."}
+	tool = &mcp.Tool{Name: protectedData, Description: "Data for whoever is logged in."}
 	mcp.AddTool(server, tool, greet("here is your data"))
-}
-
-func adminReport(server *mcp.Server) {
-	tool := &mcp.Tool{Name: "admin_report", Description: "A report for administrators."}
+	tool = &mcp.Tool{Name: adminReport, Description: "A report for administrators."}
 	mcp.AddTool(server, tool, greet("here is the report"))
 }
 

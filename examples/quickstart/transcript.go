@@ -30,6 +30,11 @@ func (t *transcript) title(setup setup) {
 	t.row("MCP server", setup.resource)
 	t.row("authorization server", setup.issuer)
 	t.row("", "("+kind+")")
+	if setup.introspect {
+		t.row("access tokens", "opaque, to be introspected (RFC 7662)")
+	} else {
+		t.row("access tokens", "JWTs (RFC 9068)")
+	}
 }
 
 func (t *transcript) step(title string) {
@@ -46,6 +51,13 @@ func (t *transcript) row(name, value string) {
 func (t *transcript) hang(lines ...string) {
 	for _, line := range lines {
 		fmt.Fprintf(t.w, hangFormat, "", line)
+	}
+}
+
+// count prints a counter that belongs to the row above, unless it is zero.
+func (t *transcript) count(name string, value float64) {
+	if value > 0 {
+		t.hang(fmt.Sprintf("%-20s %v", name, value))
 	}
 }
 
