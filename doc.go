@@ -10,8 +10,13 @@
 //	prm          RFC 9728 protected resource metadata
 //	verifier     JWT verification: keys, claims, issuers, tenants
 //	scopes       what an operation needs, and what implies what
+//	idp          presets for identity providers
+//	clientauth   how this server proves who it is to a provider
+//	exchange     other APIs, called as the user
 //	metrics      a prometheus.Collector fed by the front door
+//	eventlog     the same for log/slog
 //	mcpsdk       hands the caller's identity to the official MCP Go SDK
+//	mcpgo        the same for mark3labs/mcp-go
 //	authtest     a fake issuer for your tests
 //
 // # Deployment contract
