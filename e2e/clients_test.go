@@ -36,6 +36,15 @@ func expectStory(t *testing.T, s *server, p *provider) {
 		t.Error("the client did not ask for the metadata document")
 	}
 
+	if seen := expectLogins(t, s, p, "mcp:tools", "mcp:admin mcp:tools"); len(seen["refresh_token"]) == 0 {
+		t.Error("the client did not refresh")
+	}
+}
+
+// expectLogins checks what the provider saw of a client that registered and
+// logged in for these scopes, one login after the other. It returns all of it.
+func expectLogins(t *testing.T, s *server, p *provider, scopes ...string) map[string][]providerEvent {
+	t.Helper()
 	log := p.log(t)
 	seen := map[string][]providerEvent{}
 	for _, event := range log {
@@ -50,19 +59,16 @@ func expectStory(t *testing.T, s *server, p *provider) {
 	if len(seen["registration"]) == 0 {
 		t.Error("the client did not register")
 	}
-	if len(seen["refresh_token"]) == 0 {
-		t.Error("the client did not refresh")
-	}
 	codes := seen["authorization_code"]
-	if len(codes) != 2 {
-		t.Fatalf("%d logins, want 2: %+v", len(codes), log)
+	if len(codes) != len(scopes) {
+		t.Fatalf("%d logins, want %d: %+v", len(codes), len(scopes), log)
 	}
-	if codes[0].Scope != "mcp:tools" {
-		t.Errorf("first login for scope %q, want mcp:tools only", codes[0].Scope)
+	for i, want := range scopes {
+		if !sameScopes(codes[i].Scope, want) {
+			t.Errorf("login %d for scope %q, want %q", i+1, codes[i].Scope, want)
+		}
 	}
-	if !sameScopes(codes[1].Scope, "mcp:admin mcp:tools") {
-		t.Errorf("step-up for scope %q, want what it had and what it needed", codes[1].Scope)
-	}
+	return seen
 }
 
 func outcomes(events []middleware.Event) map[middleware.Outcome]int {

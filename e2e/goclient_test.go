@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
@@ -24,43 +25,85 @@ const redirectURI = "http://127.0.0.1/callback"
 const clientTimeout = time.Minute
 
 func TestOfficialGoSDKGoesFromNoTokenToStepUp(t *testing.T) {
-	eachFront(t, "ES256", func(t *testing.T, f front, s *server, p *provider) {
+	eachFront(t, setup{alg: "ES256"}, goStory)
+}
+
+// goStory plays the client from its first request to a step-up.
+func goStory(t *testing.T, f front, s *server, p *provider) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), clientTimeout)
+	defer cancel()
+	// This client refreshes by its own clock, 10 s ahead.
+	p.nextToken(t, 5*time.Second)
+
+	session, _ := connectGoClient(t, ctx, f)
+	expectTools(t, ctx, session, "protected_data", "public_info")
+	callGo(t, ctx, session, "protected_data", "alice")
+	callGo(t, ctx, session, "admin_report", "alice")
+	expectTools(t, ctx, session, "admin_report", "protected_data", "public_info")
+	if err := session.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	expectStory(t, s, p)
+}
+
+// Whoever only looks around needs no login.
+func TestOfficialGoSDKLogsInWhenAToolNeedsIt(t *testing.T) {
+	eachFront(t, setup{alg: "ES256", open: true}, func(t *testing.T, f front, s *server, p *provider) {
 		ctx, cancel := context.WithTimeout(t.Context(), clientTimeout)
 		defer cancel()
-		// This client refreshes by its own clock, 10 s ahead.
-		p.nextToken(t, 5*time.Second)
-
-		session := connectGoClient(t, ctx, f)
-		listed, err := session.ListTools(ctx, nil)
-		if err != nil {
-			t.Fatal(err)
+		session, _ := connectGoClient(t, ctx, f)
+		expectTools(t, ctx, session, "public_info")
+		callGo(t, ctx, session, "public_info", "nobody")
+		if log := p.log(t); len(log) > 0 || len(s.metadata.all()) > 0 {
+			t.Errorf("before a tool needs a login: %+v, %d looks at the metadata", log, len(s.metadata.all()))
 		}
-		var tools []string
-		for _, tool := range listed.Tools {
-			tools = append(tools, tool.Name)
-		}
-		slices.Sort(tools)
-		if want := []string{"admin_report", "protected_data"}; !slices.Equal(tools, want) {
-			t.Errorf("tools %q, want %q", tools, want)
-		}
-		for _, tool := range []string{"protected_data", "admin_report"} {
-			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool})
-			if err != nil {
-				t.Fatalf("%s: %v", tool, err)
-			}
-			text, ok := result.Content[0].(*mcp.TextContent)
-			if want := tool + " for alice"; !ok || text.Text != want {
-				t.Errorf("%s answered %+v, want %q", tool, result.Content[0], want)
-			}
-		}
+		callGo(t, ctx, session, "protected_data", "alice")
+		expectTools(t, ctx, session, "protected_data", "public_info")
+		callGo(t, ctx, session, "admin_report", "alice")
+		expectTools(t, ctx, session, "admin_report", "protected_data", "public_info")
 		if err := session.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		expectStory(t, s, p)
+		expectLogins(t, s, p, "mcp:tools", "mcp:admin mcp:tools")
+		refused := outcomes(s.events.all())
+		if refused[middleware.OutcomeUnauthenticated] != 1 || refused[middleware.OutcomeInsufficientScope] != 1 {
+			t.Errorf("outcomes %v; want one 401 and one 403", refused)
+		}
 	})
 }
 
-func connectGoClient(t *testing.T, ctx context.Context, f front) *mcp.ClientSession {
+// expectTools checks what the caller is shown.
+func expectTools(t *testing.T, ctx context.Context, session *mcp.ClientSession, want ...string) {
+	t.Helper()
+	listed, err := session.ListTools(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tools []string
+	for _, tool := range listed.Tools {
+		tools = append(tools, tool.Name)
+	}
+	slices.Sort(tools)
+	if !slices.Equal(tools, want) {
+		t.Errorf("tools %q, want %q", tools, want)
+	}
+}
+
+// callGo calls a tool, which must know its caller.
+func callGo(t *testing.T, ctx context.Context, session *mcp.ClientSession, tool, caller string) {
+	t.Helper()
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool})
+	if err != nil {
+		t.Fatalf("%s: %v", tool, err)
+	}
+	text, ok := result.Content[0].(*mcp.TextContent)
+	if want := tool + " for " + caller; !ok || text.Text != want {
+		t.Errorf("%s answered %+v, want %q", tool, result.Content[0], want)
+	}
+}
+
+func connectGoClient(t *testing.T, ctx context.Context, f front) (*mcp.ClientSession, *auth.AuthorizationCodeHandler) {
 	t.Helper()
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{
@@ -86,7 +129,7 @@ func connectGoClient(t *testing.T, ctx context.Context, f front) *mcp.ClientSess
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	return session
+	return session, handler
 }
 
 // login is the part of the person: it follows every redirect with cookies, as a

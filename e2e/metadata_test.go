@@ -9,7 +9,7 @@ import (
 )
 
 func TestCurlSeesPreflightAndMetadata(t *testing.T) {
-	eachFront(t, "ES256", func(t *testing.T, f front, s *server, p *provider) {
+	eachFront(t, setup{alg: "ES256"}, func(t *testing.T, f front, s *server, p *provider) {
 		metadata := metadataURL(t, s.resource)
 		origin := strings.TrimSuffix(s.resource, "/mcp")
 		preflight := func(origin string) []string {

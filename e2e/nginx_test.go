@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,10 +55,6 @@ http {
 }
 `))
 
-// nginxWatched runs nginx for as long as standard input stays open. The shell
-// gives background jobs /dev/null to read, so nginx does not take it.
-const nginxWatched = `"$@" & pid=$!; read -r _; kill "$pid"; wait "$pid"`
-
 // startNginx puts nginx in front of the server at address.
 func startNginx(t *testing.T, address string) front {
 	t.Helper()
@@ -77,8 +72,7 @@ func startNginx(t *testing.T, address string) front {
 		if err := os.WriteFile(file, conf.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p := start(t, "nginx", stderr, exec.CommandContext(t.Context(), "/bin/sh", "-c", nginxWatched, "sh",
-			nginx, "-p", dir, "-e", "stderr", "-c", file))
+		p := start(t, "nginx", stderr, watched(t, nginx, "-p", dir, "-e", "stderr", "-c", file))
 		if err := nginxReady(t, p); err != nil {
 			t.Log(err)
 			p.stop()

@@ -25,7 +25,7 @@ func TestServerStartsWithoutItsProviderAndRecoversWithoutARestart(t *testing.T) 
 	token := before.machineToken(t, f.resource, "mcp:tools")
 	before.stop()
 
-	s := serve(t, listener, f.resource, before.issuer)
+	s := serve(t, listener, f.resource, before.issuer, nil)
 	for range 3 {
 		response := post(t, f, token)
 		if response.StatusCode != http.StatusServiceUnavailable {

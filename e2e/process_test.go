@@ -145,12 +145,20 @@ func isFile(path string) bool {
 func node(t *testing.T, ctx context.Context, script string, args ...string) *exec.Cmd {
 	t.Helper()
 	path := executable(t, "node", "apt-get install -y nodejs npm (version 20 or later)")
-	for _, dependency := range []string{"oidc-provider", "@modelcontextprotocol/sdk"} {
+	for _, dependency := range []string{"oidc-provider", "@modelcontextprotocol/sdk", "playwright-core"} {
 		if !isFile(filepath.Join("node", "node_modules", dependency, "package.json")) {
 			t.Fatalf("%s is missing; install it with: npm ci --prefix e2e/node", dependency)
 		}
 	}
 	return exec.CommandContext(ctx, path, append([]string{filepath.Join("node", script)}, args...)...)
+}
+
+// watched returns the command of a program that does not watch its standard input
+// by itself: it runs for as long as that stays open. The shell gives background
+// jobs /dev/null to read, so the program does not take it.
+func watched(t *testing.T, path string, args ...string) *exec.Cmd {
+	const script = `"$@" & pid=$!; read -r _; kill "$pid"; wait "$pid"`
+	return exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", script, "sh", path}, args...)...)
 }
 
 // tail keeps what a program writes.

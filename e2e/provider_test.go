@@ -20,14 +20,16 @@ import (
 type provider struct {
 	*program
 	issuer string
+	keys   string
 }
 
 // providerConfig says how to start one. Keys is required: the file that holds
 // its signing keys, written when absent.
 type providerConfig struct {
-	keys string
-	port string // "": any
-	alg  string // "": ES256
+	keys   string
+	port   string // "": any
+	alg    string // "": ES256
+	opaque bool
 }
 
 func startProvider(t *testing.T, config providerConfig) *provider {
@@ -39,7 +41,10 @@ func startProvider(t *testing.T, config providerConfig) *provider {
 	if config.alg != "" {
 		args = append(args, "--alg", config.alg)
 	}
-	p := &provider{program: start(t, "oidc-provider", stdout, node(t, t.Context(), "provider.mjs", args...))}
+	if config.opaque {
+		args = append(args, "--opaque")
+	}
+	p := &provider{keys: config.keys, program: start(t, "oidc-provider", stdout, node(t, t.Context(), "provider.mjs", args...))}
 	var ready struct{ Issuer string }
 	if err := p.read(t.Context(), &ready); err != nil || ready.Issuer == "" {
 		t.Fatalf("oidc-provider did not start: %v", err)
@@ -49,9 +54,9 @@ func startProvider(t *testing.T, config providerConfig) *provider {
 }
 
 // newProvider starts one with keys of its own.
-func newProvider(t *testing.T, alg string) *provider {
+func newProvider(t *testing.T, alg string, opaque bool) *provider {
 	t.Helper()
-	return startProvider(t, providerConfig{keys: filepath.Join(t.TempDir(), "keys.json"), alg: alg})
+	return startProvider(t, providerConfig{keys: filepath.Join(t.TempDir(), "keys.json"), alg: alg, opaque: opaque})
 }
 
 func (p *provider) read(ctx context.Context, v any) error {
@@ -95,32 +100,49 @@ func (p *provider) log(t *testing.T) []providerEvent {
 	return answer.Log
 }
 
+// secret is that of every client with one.
+const secret = "known to everyone: 100%+&=/"
+
 // machineToken gets an access token by client credentials (RFC 6749 §4.4).
 func (p *provider) machineToken(t *testing.T, resource, scope string) string {
 	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "resource": {resource}, "scope": {scope}}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.issuer+"/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth("machine", "known-to-everyone")
-	response, err := (&http.Client{Timeout: requestTimeout}).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
+	response, body := p.post(t, "/token", "machine", form, "")
 	var answer struct {
 		AccessToken string `json:"access_token"`
 		Error       string
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&answer); err != nil {
+	if err := json.Unmarshal(body, &answer); err != nil {
 		t.Fatal(err)
 	}
 	if answer.AccessToken == "" {
 		t.Fatalf("no token for %q and %q: %d %s", resource, scope, response.StatusCode, answer.Error)
 	}
 	return answer.AccessToken
+}
+
+// post sends a form as client, by HTTP Basic.
+func (p *provider) post(t *testing.T, path, client string, form url.Values, accept string) (*http.Response, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.issuer+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	request.SetBasicAuth(url.QueryEscape(client), url.QueryEscape(secret)) // RFC 6749 §2.3.1
+	response, err := (&http.Client{Timeout: requestTimeout}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, body
 }
 
 // freePort returns a loopback port that nobody listens on.

@@ -41,7 +41,7 @@ func refusal(challenge string, further map[string]string) map[string]string {
 }
 
 func TestCurlSeesTheWholeRefusalTable(t *testing.T) {
-	eachFront(t, "ES256", func(t *testing.T, f front, s *server, p *provider) {
+	eachFront(t, setup{alg: "ES256"}, func(t *testing.T, f front, s *server, p *provider) {
 		good := p.machineToken(t, s.resource, "mcp:tools")
 		narrow := p.machineToken(t, s.resource, "mcp:admin")
 		foreign := p.machineToken(t, s.resource+"/other", "mcp:tools")

@@ -3,10 +3,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -15,6 +12,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/mcpsdk"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/gatehouse-mcp/gatehouse/prm"
+	"github.com/gatehouse-mcp/gatehouse/scopes"
+	"github.com/gatehouse-mcp/gatehouse/verifier"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -39,32 +38,71 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// serve starts the server for resource, whose tokens issuer issues.
-func serve(t *testing.T, listener net.Listener, resource, issuer string) *server {
+// perTool is what the tools need. Nobody may do what it does not name.
+var perTool = scopes.Policy{
+	Base: scopes.All("mcp:tools"),
+	Tools: map[string]scopes.Requirement{
+		"public_info":    scopes.Public(),
+		"protected_data": scopes.All("mcp:tools"),
+		"admin_report":   scopes.All("mcp:admin"),
+	},
+}
+
+// openLists is the same with listings that anybody may see.
+var openLists = scopes.Policy{Discovery: scopes.Public(), Tools: perTool.Tools}
+
+// serve starts the server for resource, whose tokens issuer issues and judge
+// judges; nil: the built-in verifier.
+func serve(t *testing.T, listener net.Listener, resource, issuer string, judge verifier.Verifier) *server {
 	t.Helper()
-	s := &server{resource: resource}
+	return serveWith(t, listener, serverConfig{resource: resource, issuer: issuer, judge: judge, policy: perTool})
+}
+
+// serverConfig says how to start a server.
+type serverConfig struct {
+	resource, issuer string
+	judge            verifier.Verifier // nil: the built-in one
+	policy           scopes.Policy
+	origins          []string
+	next             http.Handler // nil: the official Go SDK with a tool for each scope
+}
+
+func serveWith(t *testing.T, listener net.Listener, config serverConfig) *server {
+	t.Helper()
+	s := &server{resource: config.resource}
 	guard, err := middleware.New(middleware.Config{
 		Metadata: prm.Metadata{
-			Resource:             resource,
-			AuthorizationServers: []string{issuer},
+			Resource:             config.resource,
+			AuthorizationServers: []string{config.issuer},
 			ScopesSupported:      []string{"mcp:tools", "mcp:admin"},
 			ResourceName:         "Gatehouse end-to-end test",
 		},
-		Observe: func(_ context.Context, event middleware.Event) { s.events.add(event) },
+		Verifier:       config.judge,
+		AllowedOrigins: config.origins,
+		Observe:        func(_ context.Context, event middleware.Event) { s.events.add(event) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return newMCPServer() }, nil)
+	next := config.next
+	if next == nil {
+		sdk := newMCPServer(guard.Filter(config.policy))
+		next = mcpsdk.Bind(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil))
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc(guard.Metadata().Path(), func(w http.ResponseWriter, r *http.Request) {
 		s.metadata.add(r.Method)
 		guard.Metadata().ServeHTTP(w, r)
 	})
-	mux.Handle("/mcp", byTool(guard, mcpsdk.Bind(handler)))
+	mux.Handle("/mcp", guard.Protect(config.policy)(next))
+	serveHTTP(t, listener, mux)
+	return s
+}
 
-	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: requestTimeout}
+// serveHTTP serves handler until the test is over.
+func serveHTTP(t *testing.T, listener net.Listener, handler http.Handler) {
+	t.Helper()
+	httpServer := &http.Server{Handler: handler, ReadHeaderTimeout: requestTimeout}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -74,13 +112,14 @@ func serve(t *testing.T, listener net.Listener, resource, issuer string) *server
 		_ = httpServer.Close()
 		<-served
 	})
-	return s
 }
 
-// newMCPServer has one tool for each scope. Both answer with the caller.
-func newMCPServer() *mcp.Server {
+// newMCPServer has one tool for each requirement. All answer with the caller, and
+// lists show those that the caller may call.
+func newMCPServer(allow func(*verifier.Token, scopes.Operation) bool) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "gatehouse-e2e", Version: "1.0.0"}, nil)
-	for _, name := range []string{"protected_data", "admin_report"} {
+	s.AddReceivingMiddleware(mcpsdk.Filter(allow))
+	for name := range perTool.Tools {
 		mcp.AddTool(s, &mcp.Tool{Name: name}, func(_ context.Context, request *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 			text := name + " for nobody"
 			if token, ok := mcpsdk.FromRequest(request); ok {
@@ -92,29 +131,6 @@ func newMCPServer() *mcp.Server {
 	return s
 }
 
-// byTool picks the scopes by the name of the tool. It is good enough for the
-// clients of these tests, which send well-formed messages, and for nothing else.
-func byTool(guard *middleware.Guard, next http.Handler) http.Handler {
-	tools, admin := guard.Require("mcp:tools")(next), guard.Require("mcp:admin")(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-		if err != nil {
-			http.Error(w, "unreadable", http.StatusBadRequest)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		var message struct {
-			Method string
-			Params struct{ Name string }
-		}
-		if json.Unmarshal(body, &message) == nil && message.Method == "tools/call" && message.Params.Name == "admin_report" {
-			admin.ServeHTTP(w, r)
-			return
-		}
-		tools.ServeHTTP(w, r)
-	})
-}
-
 // A front is a way to the server: its public URL, and what a client needs to
 // trust it.
 type front struct {
@@ -123,18 +139,34 @@ type front struct {
 	client   *http.Client // never nil
 }
 
+// A setup says which tokens the provider issues and who judges them.
+type setup struct {
+	alg    string // of JWTs and of signed answers
+	opaque bool
+	open   bool                                                               // anybody may see listings
+	judge  func(t *testing.T, resource string, p *provider) verifier.Verifier // nil: the built-in one
+}
+
 // eachFront runs test for every front, each with a provider and a server of
 // its own.
-func eachFront(t *testing.T, alg string, test func(*testing.T, front, *server, *provider)) {
+func eachFront(t *testing.T, with setup, test func(*testing.T, front, *server, *provider)) {
 	for name, open := range map[string]func(*testing.T, string) front{
 		"direct":              direct,
 		"behind nginx by TLS": startNginx,
 	} {
 		t.Run(name, func(t *testing.T) {
 			listener := listen(t)
-			p := newProvider(t, alg)
+			p := newProvider(t, with.alg, with.opaque)
 			f := open(t, listener.Addr().String())
-			test(t, f, serve(t, listener, f.resource, p.issuer), p)
+			var judge verifier.Verifier
+			if with.judge != nil {
+				judge = with.judge(t, f.resource, p)
+			}
+			policy := perTool
+			if with.open {
+				policy = openLists
+			}
+			test(t, f, serveWith(t, listener, serverConfig{resource: f.resource, issuer: p.issuer, judge: judge, policy: policy}), p)
 		})
 	}
 }

@@ -28,7 +28,7 @@ type step struct {
 }
 
 func TestOfficialTypeScriptSDKGoesFromNoTokenToStepUp(t *testing.T) {
-	eachFront(t, "RS256", func(t *testing.T, f front, s *server, p *provider) {
+	eachFront(t, setup{alg: "RS256"}, func(t *testing.T, f front, s *server, p *provider) {
 		// This client refreshes when it is refused.
 		p.nextToken(t, -time.Minute)
 
@@ -37,10 +37,11 @@ func TestOfficialTypeScriptSDKGoesFromNoTokenToStepUp(t *testing.T) {
 			{Step: "registered", Held: true},
 			{Step: "logged in", Scopes: []string{"mcp:tools"}},
 			{Step: "connected", Refreshed: true},
-			{Step: "listed", Tools: []string{"admin_report", "protected_data"}},
+			{Step: "listed", Tools: []string{"protected_data", "public_info"}},
 			{Step: "called", Text: "protected_data for alice"},
 			{Step: "stepped up", Scopes: []string{"mcp:admin", "mcp:tools"}},
 			{Step: "called", Text: "admin_report for alice"},
+			{Step: "listed", Tools: []string{"admin_report", "protected_data", "public_info"}},
 			{Step: "closed"},
 		}
 		got := runTypeScriptClient(t, f)

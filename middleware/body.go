@@ -71,14 +71,16 @@ const believed = 32 << 10
 // readExactly reads a body of n octets.
 func readExactly(body io.Reader, n int) ([]byte, error) {
 	text := make([]byte, min(n, believed))
-	if _, err := io.ReadFull(body, text); err != nil {
-		return nil, err
-	}
-	if n > believed {
-		text = append(make([]byte, 0, n), text...)[:n]
-		if _, err := io.ReadFull(body, text[believed:]); err != nil {
+	for start := 0; ; {
+		if _, err := io.ReadFull(body, text[start:]); err != nil {
 			return nil, err
 		}
+		if start = len(text); start == n {
+			break
+		}
+		// Memory for at most four times what has come.
+		text = append(make([]byte, 0, min(n, 4*start)), text...)
+		text = text[:cap(text)]
 	}
 	// net/http ends a body at its declared length; others may not.
 	var more [1]byte

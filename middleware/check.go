@@ -13,9 +13,10 @@ import (
 
 // Check decides about one request and writes nothing. It returns the token, or
 // a *Refusal, or (nil, nil) for a caller without credentials where the policy
-// is public. It reports to Config.Observe, does not read the body, and neither
-// removes credentials nor adds CORS headers to the answer of an accepted
-// request; Protect does.
+// is public. It reports to Config.Observe, and neither removes credentials nor
+// adds CORS headers to the answer of an accepted request; Protect does. Where the
+// policy names operations it reads the body, and replaces r.Body by one with the
+// same octets.
 //
 // A CORS preflight has no operation to decide about: its *Refusal has Status
 // 204 and answers it. A policy that is not valid refuses. Protect checks a

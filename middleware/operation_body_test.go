@@ -272,7 +272,7 @@ func TestMBGoldens(t *testing.T) {
 		{"not JSON", "{", nil, "400\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","error":{"code":-32700,"message":"not JSON in UTF-8"}}`},
 		{"twice", `{"jsonrpc":"2.0","id":"a","method":"ping","method":"ping"}`, nil, "400\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","id":"a","error":{"code":-32600,"message":"a member comes twice"}}`},
 		{"no name", ask("tools/call", "{}"), nil, "400\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"params.name is not a string with text"}}`},
-		{"headers", call("safe"), []string{"Mcp-Protocol-Version: 2026-07-28"}, "400\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","id":1,"error":{"code":-32020,"message":"MCP-Protocol-Version is not the version in the body."}}`},
+		{"headers", call("safe"), []string{"Mcp-Protocol-Version: 2026-07-28"}, "400\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"The protocol version in params._meta is missing."}}`},
 		{"too large", call(strings.Repeat("x", 512)), nil, "413\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","error":{"code":-32600,"message":"The request body is too large."}}`},
 		{"text", call("safe"), []string{"Content-Type: text/plain"}, "415\n" + head + "X-Content-Type-Options: nosniff\n\n" + `{"jsonrpc":"2.0","error":{"code":-32600,"message":"The Content-Type must be application/json, in UTF-8."}}`},
 		{"a scope", call("danger"), nil, "403\n" + head + challenge + "X-Content-Type-Options: nosniff\n\n" + `{"error":"insufficient_scope","error_description":"The access token lacks a scope that this operation needs."}`},

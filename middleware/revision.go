@@ -50,6 +50,10 @@ func (ru *rules) checkRevision(h http.Header, body *jsonrpc.Body) *Refusal {
 	switch {
 	case version < headerRevision && first.ProtocolVersion < headerRevision, first.Kind != jsonrpc.Request:
 		return nil
+	case first.ProtocolVersion == "":
+		// MCP 2026-07-28 basic, _meta: a request without a version lacks a
+		// parameter; -32020 is for two that differ.
+		return ru.unreadable(http.StatusBadRequest, jsonrpc.CodeInvalidParams, first.ID, versionMissing)
 	case version != first.ProtocolVersion:
 		return mismatch(versionMismatch)
 	case len(h["Mcp-Method"]) != 1 || h["Mcp-Method"][0] != first.Method:

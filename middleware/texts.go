@@ -23,6 +23,7 @@ const (
 	bodyNotJSON     = "The Content-Type must be application/json, in UTF-8."
 	severalVersions = "There is more than one MCP-Protocol-Version."
 	versionMismatch = "MCP-Protocol-Version is not the version in the body."
+	versionMissing  = "The protocol version in params._meta is missing."
 	methodMismatch  = "Mcp-Method is not the method in the body."
 	nameMismatch    = "Mcp-Name is not the name in the body."
 	batchNotAllowed = "This protocol version has no batches."

@@ -74,6 +74,11 @@ async function loginAfter(transport, operation) {
   await transport.finishAuth(answer.get('code'));
 }
 
+async function list(client) {
+  const { tools } = await client.listTools();
+  return tools.map(({ name }) => name).sort();
+}
+
 async function call(client, tool) {
   const result = await client.callTool({ name: tool, arguments: {} });
   assert(!result.isError, `${tool} failed`);
@@ -99,8 +104,7 @@ async function story() {
   await client.connect(transport);
   emit({ step: 'connected', refreshed: memory.saved.access_token !== before });
 
-  const { tools } = await client.listTools();
-  emit({ step: 'listed', tools: tools.map(({ name }) => name).sort() });
+  emit({ step: 'listed', tools: await list(client) });
   emit({ step: 'called', text: await call(client, 'protected_data') });
 
   // This version answers a 403 with its refresh token, which cannot widen the
@@ -109,6 +113,7 @@ async function story() {
   await loginAfter(transport, () => call(client, 'admin_report'));
   emit({ step: 'stepped up', scopes: memory.scopes() });
   emit({ step: 'called', text: await call(client, 'admin_report') });
+  emit({ step: 'listed', tools: await list(client) });
 
   await transport.terminateSession();
   await client.close();

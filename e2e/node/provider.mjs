@@ -1,19 +1,25 @@
 // A real, certified OpenID provider on loopback for the end-to-end tests.
 //
-//   node provider.mjs --keys FILE [--port N] [--alg ES256|RS256]
+//   node provider.mjs --keys FILE [--port N] [--alg ES256|RS256] [--opaque]
+//
+// --opaque issues access tokens that only introspection explains. The clients
+// "gatehouse", "gatehouse-post" and "gatehouse-key" may ask, each with another
+// authentication, and their answers are signed where they accept that. The
+// private key of the last one is in client.pem beside FILE.
 //
 // Prints {"issuer": URL} once it listens. Then it answers each JSON line on
 // standard input with one JSON line:
 //
 //   {"do": "next", "lifetime": N}  the next access token lives N seconds; a
-//                                  negative N makes one that has expired
+//                                  negative N makes a JWT that has expired
 //   {"do": "log"}                  what happened so far
 //
 // Ends when standard input closes.
 import './runtime.mjs';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Provider } from 'oidc-provider';
@@ -23,6 +29,7 @@ const { values: args } = parseArgs({
   options: {
     alg: { type: 'string', default: 'ES256' },
     keys: { type: 'string' },
+    opaque: { type: 'boolean', default: false },
     port: { type: 'string', default: '0' },
   },
 });
@@ -48,19 +55,43 @@ function jwk(type, options) {
   return generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' });
 }
 
+// The public half of the key of "gatehouse-key".
+function clientKey() {
+  const file = join(dirname(args.keys), 'client.pem');
+  if (!existsSync(file)) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  }
+  return createPublicKey(readFileSync(file)).export({ format: 'jwk' });
+}
+
+// It holds characters that form-encoding changes (RFC 6749 §2.3.1).
+const secret = 'known to everyone: 100%+&=/';
+
+function client(id, metadata) {
+  const base = { client_id: id, redirect_uris: [], response_types: [], grant_types: [] };
+  return { ...base, introspection_signed_response_alg: args.alg, ...metadata };
+}
+
+// Whoever may register may not scan for tokens (RFC 7662 §4).
+function mayIntrospect(ctx, { clientId }) {
+  const may = clientId.startsWith('gatehouse');
+  log.push({ event: 'introspection', detail: may ? undefined : 'by a client that may not' });
+  return may;
+}
+
 function configuration() {
   return {
     jwks: signingKeys(args.keys),
     cookies: { keys: ['e2e'] },
     scopes: ['openid', 'offline_access', 'mcp:tools', 'mcp:admin'],
     pkce: { required: () => true },
-    clients: [{
-      client_id: 'machine',
-      client_secret: 'known-to-everyone',
-      grant_types: ['client_credentials'],
-      redirect_uris: [],
-      response_types: [],
-    }],
+    clients: [
+      client('machine', { client_secret: secret, grant_types: ['client_credentials'] }),
+      client('gatehouse', { client_secret: secret }),
+      client('gatehouse-post', { client_secret: secret, token_endpoint_auth_method: 'client_secret_post' }),
+      client('gatehouse-key', { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [clientKey()] } }),
+    ],
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     // MCP clients ask for the scopes of the challenge, and offline_access is
@@ -69,16 +100,19 @@ function configuration() {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: mayIntrospect },
+      jwtIntrospection: { enabled: true },
       registration: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (ctx, resource) => ({
           audience: resource,
           scope: 'mcp:tools mcp:admin',
-          accessTokenFormat: 'jwt',
+          accessTokenFormat: args.opaque ? 'opaque' : 'jwt',
           jwt: { sign: { alg: args.alg } },
         }),
       },
+      revocation: { enabled: true },
     },
     // The TypeScript SDK registers with the scopes of the first challenge; held
     // to these, the client could never step up.
@@ -102,7 +136,6 @@ function configuration() {
             jwt.payload.exp = Math.floor(Date.now() / 1000) + nextLifetime;
             jwt.payload.iat = jwt.payload.exp - 60;
           }
-          nextLifetime = defaultLifetime;
         },
       },
     },
@@ -129,6 +162,7 @@ async function approve(provider, req, res) {
 function record(provider) {
   provider.on('registration_create.success', () => log.push({ event: 'registration' }));
   provider.on('grant.success', ({ oidc }) => {
+    nextLifetime = defaultLifetime;
     const { AccessToken, ClientCredentials } = oidc.entities;
     const token = AccessToken ?? ClientCredentials;
     log.push({ event: oidc.params.grant_type, scope: token.scope, audience: token.aud });

@@ -77,6 +77,10 @@ func (p *parser) finishParams(form shape, from *params, m *Message) {
 		p.arguments(from.arguments, m)
 	case byURI:
 		m.URI = p.text(from.uri, "params.uri is not a string with text")
+	case byURIIfAny:
+		if from.uri != nil {
+			m.URI = p.text(from.uri, "params.uri is not a string with text")
+		}
 	case byTask:
 		m.TaskID = p.text(from.taskID, "params.taskId is not a string with text")
 	case byRef:

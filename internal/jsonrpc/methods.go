@@ -14,6 +14,7 @@ const (
 	plain        shape = iota // nothing
 	byName                    // name, and arguments if it wants
 	byURI                     // uri
+	byURIIfAny                // uri, or none: 2026-07-28 has no such method, and its servers say so
 	byRef                     // ref
 	byFilter                  // notifications
 	byTask                    // taskId
@@ -41,9 +42,9 @@ func lookup(text []byte) (string, shape) {
 	case "resources/read":
 		return "resources/read", byURI
 	case "resources/subscribe":
-		return "resources/subscribe", byURI
+		return "resources/subscribe", byURIIfAny
 	case "resources/unsubscribe":
-		return "resources/unsubscribe", byURI
+		return "resources/unsubscribe", byURIIfAny
 	case "completion/complete":
 		return "completion/complete", byRef
 	case "subscriptions/listen":
