@@ -80,14 +80,15 @@ func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status, code = http.StatusForbidden, codeForbidden
 	}
 	// What an outer handler prepared belongs to another body.
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
-		h.Del(name)
+	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
+		delete(h, name)
 	}
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
+	// The keys are canonical: a flood of refusals need not have them made so.
+	h["Cache-Control"] = []string{"no-store"}
+	h["Content-Type"] = []string{"application/json"}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
 	if f.challenge != "" {
-		h.Set("WWW-Authenticate", f.challenge)
+		h["Www-Authenticate"] = []string{f.challenge}
 	}
 	if f.retryAfter != "" {
 		h.Set("Retry-After", f.retryAfter)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
@@ -31,51 +32,55 @@ func actor(claim strictjson.Value) (*Actor, bool) {
 	if claim == nil {
 		return nil, true
 	}
-	outermost, next, ok := oneActor(claim)
-	if !ok {
+	reader := strictjson.NewReader(claim, strictjson.MaxDepth)
+	chain, ok := readActors(&reader, nil)
+	if !ok || reader.End() != nil {
 		return nil, false
 	}
-	for next != nil {
-		var earlier Actor
-		if earlier, next, ok = oneActor(next); !ok {
-			return nil, false
-		}
-		outermost.Earlier = append(outermost.Earlier, earlier)
+	outermost := chain[0]
+	outermost.Earlier = slices.Clip(chain[1:])
+	if len(outermost.Earlier) == 0 {
+		outermost.Earlier = nil
 	}
 	return &outermost, true
 }
 
-// oneActor reads the outermost actor. next is the act inside it, a part of claim.
-func oneActor(claim strictjson.Value) (a Actor, next strictjson.Value, ok bool) {
-	reader := strictjson.NewReader(claim, strictjson.MaxDepth)
-	members, err := reader.Members()
-	ok = true
+// readActors reads the next value, an actor, and those inside it, and appends
+// them to chain, the outermost first.
+func readActors(r *strictjson.Reader, chain []Actor) (_ []Actor, ok bool) {
+	at := len(chain)
+	chain = append(chain, Actor{})
+	members, err := r.Members()
 	for err == nil {
-		var name, value []byte
+		var name []byte
 		var more bool
 		if name, more, err = members.Next(); err != nil || !more {
 			break
 		}
-		member := string(name)
-		if value, err = reader.Value(); err != nil {
-			break
-		}
-		fits := true
-		switch member {
-		case "iss":
-			a.Issuer, fits = text(value)
-		case "sub":
-			a.Subject, fits = text(value)
-		case "client_id":
-			a.ClientID, fits = text(value)
+		var words *string
+		switch string(name) {
 		case "act":
-			next = value
+			if chain, ok = readActors(r, chain); !ok {
+				return nil, false
+			}
+			continue
+		case "iss":
+			words = &chain[at].Issuer
+		case "sub":
+			words = &chain[at].Subject
+		case "client_id":
+			words = &chain[at].ClientID
 		}
-		ok = ok && fits
+		var value []byte
+		if value, err = r.Value(); err == nil && words != nil {
+			if *words, ok = text(value); !ok {
+				return nil, false
+			}
+		}
 	}
-	ok = ok && err == nil && (a.Subject != "" || a.ClientID != "") &&
+	a := chain[at]
+	return chain, err == nil && (a.Subject != "" || a.ClientID != "") &&
 		identifier(a.Issuer) && identifier(a.Subject) && identifier(a.ClientID)
-	return a, next, ok
 }
 
 // MayAct returns who may act for the subject (RFC 8693 §4.4), and false where the
@@ -88,8 +93,11 @@ func (t *Token) MayAct() (Actor, bool) {
 	if t.Claims(&c) != nil || c.MayAct == nil {
 		return Actor{}, false
 	}
-	named, _, ok := oneActor(c.MayAct)
-	return named, ok
+	named, ok := actor(c.MayAct)
+	if !ok {
+		return Actor{}, false
+	}
+	return *named, true
 }
 
 const redactedActor = "verifier.Actor(redacted)"

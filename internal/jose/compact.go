@@ -70,17 +70,18 @@ func Parse(token string) (*JWS, error) {
 		return nil, ErrMalformed
 	}
 	jws := &JWS{signed: token[:last]}
-	var err error
-	if jws.Header, err = decode(token[:first]); err != nil {
+	space := make([]byte, len(token)*3/4) // for all three segments
+	var ok bool
+	if jws.Header, space, ok = decode(space, token[:first]); !ok {
 		return nil, ErrMalformed
 	}
 	if err := jws.readHeader(); err != nil {
 		return nil, err
 	}
-	if jws.Payload, err = decode(token[first+1 : last]); err != nil {
+	if jws.Payload, space, ok = decode(space, token[first+1:last]); !ok {
 		return nil, ErrMalformed
 	}
-	if jws.signature, err = decode(token[last+1:]); err != nil {
+	if jws.signature, _, ok = decode(space, token[last+1:]); !ok {
 		return nil, ErrMalformed
 	}
 	return jws, nil
@@ -153,4 +154,8 @@ func word(value []byte) (string, bool) {
 // strict refuses padding, the standard alphabet and non-zero trailing bits.
 var strict = base64.RawURLEncoding.Strict()
 
-func decode(segment string) ([]byte, error) { return strict.DecodeString(segment) }
+// decode decodes segment to the beginning of space, and returns the rest of it.
+func decode(space []byte, segment string) (decoded, rest []byte, ok bool) {
+	n, err := strict.Decode(space, []byte(segment))
+	return space[:n:n], space[n:], err == nil
+}

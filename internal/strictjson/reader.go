@@ -35,7 +35,7 @@ type Reader struct {
 
 // NewReader returns a Reader of data, which may nest at most limit deep.
 func NewReader(data []byte, limit int) Reader {
-	return Reader{data: data, limit: limit, names: make([]span, 0, 4*few)}
+	return Reader{data: data, limit: limit, names: make([]span, 0, 2*few)}
 }
 
 // AtMost refuses objects with more than n members. It bounds what the names of a
