@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 )
 
 // An authorization is a validated authorization request (RFC 6749 §4.1.1).
@@ -96,7 +98,7 @@ func sameRedirect(registered, asked string) bool {
 		return true
 	}
 	a, err := url.Parse(registered)
-	if err != nil || a.Scheme != "http" || !loopback(a.Hostname()) {
+	if err != nil || a.Scheme != "http" || !fetch.Loopback(a.Hostname()) {
 		return false
 	}
 	b, err := url.Parse(asked)

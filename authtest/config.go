@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
@@ -199,7 +199,7 @@ func checkIssuer(issuer string) error {
 		return errors.New("is not a URL")
 	case u.Host == "" || u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return errors.New("needs a host, and no user, query or fragment")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+	case u.Scheme != "https" && !(u.Scheme == "http" && fetch.Loopback(u.Hostname())):
 		return errors.New("is neither https nor loopback http")
 	}
 	return nil
@@ -209,12 +209,7 @@ func checkIssuer(issuer string) error {
 func validRedirect(uri string) bool {
 	u, err := url.Parse(uri)
 	return err == nil && u.Host != "" && u.User == nil && !strings.Contains(uri, "#") && len(uri) <= maxURI &&
-		(u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
-}
-
-func loopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
+		(u.Scheme == "https" || u.Scheme == "http" && fetch.Loopback(u.Hostname()))
 }
 
 // origin returns the serialized origin of a URL (RFC 6454 §6.2).

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 )
 
 // origins returns the allowed origins in their serialized form: the resource's
@@ -43,7 +44,7 @@ func checkOrigin(origin string) error {
 		return errors.New("has a malformed port")
 	case serialize(u) != origin || strings.IndexFunc(origin, needsEscape) >= 0 || strings.ContainsAny(origin, "*%"):
 		return fmt.Errorf("is not how a browser writes it (%s, in ASCII, without wildcards)", serialize(u))
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !fetch.Loopback(u.Hostname()):
 		return errors.New("is not https")
 	}
 	return nil
@@ -85,7 +86,7 @@ func (ru *rules) checkCaller(r *http.Request) string {
 	// A page that rebound its name to 127.0.0.1 is same-origin to the browser,
 	// which may leave out Origin, but never its name in Host. Programs without a
 	// Host (HTTP/1.0) are not browsers.
-	if ru.loopback && r.Host != "" && !isLoopback(hostname(r.Host)) {
+	if ru.loopback && r.Host != "" && !fetch.Loopback(hostname(r.Host)) {
 		return forbiddenHost
 	}
 	if len(r.Header["Origin"]) == 0 {
@@ -105,14 +106,5 @@ func hostname(hostport string) string {
 // onLoopback reports whether the host of a URL is on loopback.
 func onLoopback(rawURL string) bool {
 	u, err := url.Parse(rawURL)
-	return err == nil && isLoopback(u.Hostname())
-}
-
-// isLoopback reports whether host is a name that cannot leave this machine.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Zone() == "" && addr.IsLoopback()
+	return err == nil && fetch.Loopback(u.Hostname())
 }

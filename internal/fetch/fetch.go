@@ -184,12 +184,12 @@ func CheckURL(address string) error {
 	}
 }
 
-// Loopback reports whether host, without port, is this machine by name or by
-// address.
+// Loopback reports whether host, without port and brackets, is a name or address
+// that cannot leave this machine.
 func Loopback(host string) bool {
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
+	return err == nil && address.Zone() == "" && address.Unmap().IsLoopback()
 }

@@ -33,7 +33,7 @@ func TestCheckURL(t *testing.T) {
 		"http://[fe80::1]/", "http://[::]/", "http://0.0.0.0/", "http://0/", "http://", "http://:80/", "http:localhost", "http://[::ffff:10.0.0.1]/", "http://[::ffff:169.254.169.254]/",
 		// What looks like loopback.
 		"http://localhost.evil.example/", "http://127.0.0.1.evil.example/", "http://evil.example/localhost", "http://evil.example?localhost", "http://localhost.localdomain/",
-		"http://localhost./", "http://LOCALHOST/", "http://xlocalhost/", "http://sub.localhost/", "http://loca%6chost/", "http://localhost%2eevil.example/", "http://localhost,evil.example/",
+		"http://localhost./", "http://xlocalhost/", "http://sub.localhost/", "http://loca%6chost/", "http://localhost%2eevil.example/", "http://localhost,evil.example/",
 		"http://0177.0.0.1/", "http://0x7f.0.0.1/", "http://0x7f000001/", "http://2130706433/", "http://127.1/", "http://127.0.1/", "http://127/", "http://127.0.0.1./", "http://127.000.000.001/",
 		"http://127.0.0.256/", "http://128.0.0.1/", "http://126.255.255.255/", "http://①②⑦.⓪.⓪.①/", "http://ⓛocalhost/", "http://127。0。0。1/", "http://[::127.0.0.1]/", "http://[::2]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/",
 		// Userinfo, also where it hides the host.
@@ -63,7 +63,7 @@ func TestCheckURL_port_without_host(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "127.0.0.1": true, "127.255.255.255": true, "::1": true, "::ffff:127.0.0.1": true,
-		"": false, "LOCALHOST": false, "localhost.": false, "localhost:80": false, "127.0.0.1:80": false, "[::1]": false,
+		"": false, "LOCALHOST": true, "localhost.": false, "localhost:80": false, "127.0.0.1:80": false, "[::1]": false,
 		"0.0.0.0": false, "::": false, "10.0.0.1": false, "::ffff:10.0.0.1": false, "127.1": false, "0177.0.0.1": false,
 		"localhost.evil.example": false, "127.0.0.1.evil.example": false, " 127.0.0.1": false, "::127.0.0.1": false,
 	} {
