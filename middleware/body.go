@@ -15,6 +15,9 @@ import (
 // readMessage reads the JSON-RPC body of r and puts identical octets back. What
 // another reader could take for something else is refused, before the handler.
 func (ru *rules) readMessage(r *http.Request) (*jsonrpc.Body, *Refusal) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
 	if problem := checkMediaType(r.Header); problem != "" {
 		return nil, ru.unreadable(http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, nil, problem)
 	}

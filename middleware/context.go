@@ -42,7 +42,7 @@ func (c *tokenContext) Done() <-chan struct{} { return c.start().Done() }
 // Err goes by the timer where there is one, so that it never contradicts Done.
 func (c *tokenContext) Err() error {
 	c.mu.Lock()
-	idle := c.timed == nil && !c.released
+	idle := c.timed == nil && !c.released && c.recheck == nil
 	c.mu.Unlock()
 	if idle && c.Context.Err() == nil && time.Now().Before(c.end) {
 		return nil
@@ -80,6 +80,12 @@ func (c *tokenContext) start() context.Context {
 func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
 	ticker := time.NewTicker(c.every)
 	defer ticker.Stop()
+	// A Verifier's panic would end the process from here; it ends the stream.
+	defer func() {
+		if recover() != nil {
+			cancel()
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():

@@ -88,7 +88,7 @@ type door struct {
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if d.route.policy.NeedsBody() {
+	if d.rules != nil && d.rules.bodies || d.route.policy.NeedsBody() {
 		r = r.WithContext(r.Context()) // the body is replaced, and r is the caller's
 	}
 	decision := d.rules.decide(r, d.route)
@@ -99,7 +99,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d.rules.allowOrigin(w.Header(), r)
 	if d.rules.late {
-		late := &lateAnswer{ResponseWriter: w, request: r, rules: d.rules, route: d.route, caller: decision.token}
+		late := &lateAnswer{ResponseWriter: w, request: r, rules: d.rules, route: d.route, caller: decision.token, header: w.Header().Clone()}
 		defer late.finish()
 		w, r = late, r.WithContext(context.WithValue(r.Context(), lateKey{}, late))
 	}
@@ -109,19 +109,25 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := newTokenContext(r.Context(), decision.token, decision.token.Expiry.Add(d.rules.leeway))
 	if d.rules.recheckTime > 0 {
-		ctx.recheck = d.rules.recheckOf(decision.credential)
+		ctx.recheck = d.rules.recheckOf(decision.credential, decision.token)
 		ctx.every = d.rules.recheckTime
 	}
 	defer ctx.release()
 	d.next.ServeHTTP(w, d.rules.admit(r, ctx))
 }
 
-// recheckOf returns a function that reports whether a credential is still good.
-// That nobody can say so now is no reason to break off.
-func (ru *rules) recheckOf(credential string) func(context.Context) bool {
+// recheckOf returns a function that reports whether a credential is still good for
+// what it was good for: the same caller with no fewer scopes. That nobody can say
+// so now is no reason to break off.
+func (ru *rules) recheckOf(credential string, before *verifier.Token) func(context.Context) bool {
 	return func(ctx context.Context) bool {
-		_, err := ru.verifier.Verify(ctx, credential)
-		return !errors.Is(err, verifier.ErrInvalidToken)
+		token, _, err := ru.verify(ctx, credential)
+		if err != nil {
+			return !errors.Is(err, verifier.ErrInvalidToken)
+		}
+		_, err = ru.recheck(token)
+		return err == nil && token.Issuer == before.Issuer && token.Subject == before.Subject &&
+			token.Scopes.Contains(before.Scopes)
 	}
 }
 

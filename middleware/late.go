@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"maps"
 	"net/http"
 	"sync"
 
@@ -17,6 +18,7 @@ type lateAnswer struct {
 	rules   *rules
 	route   *route
 	caller  *verifier.Token
+	header  http.Header // the handler's, until it begins
 
 	mu    sync.Mutex
 	begun bool // by the handler, or it is done
@@ -39,10 +41,27 @@ func (l *lateAnswer) answer(refusal *Refusal) error {
 	return refusal
 }
 
-// begin reports whether the handler may write.
+// begin reports whether the handler may write, and takes over its header fields
+// the first time.
 func (l *lateAnswer) begin() bool {
+	if !l.begun && !l.taken {
+		fields := l.ResponseWriter.Header()
+		clear(fields)
+		maps.Copy(fields, l.header)
+	}
 	l.begun = true
 	return !l.taken
+}
+
+// Header returns fields that a refusal does not meet: neither what the handler
+// set already goes out with it, nor do the two write to one map.
+func (l *lateAnswer) Header() http.Header {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begun && !l.taken {
+		return l.ResponseWriter.Header()
+	}
+	return l.header
 }
 
 func (l *lateAnswer) WriteHeader(status int) {
@@ -82,5 +101,5 @@ func (l *lateAnswer) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 func (l *lateAnswer) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begun = true
+	l.begin()
 }

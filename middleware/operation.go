@@ -17,7 +17,7 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 		return
 	}
 	if r.Method != http.MethodPost {
-		d.refusal = ru.compare(route, d.caller, route.policy.Transport())
+		ru.authorizeTransport(r, route, d)
 		return
 	}
 	message, refusal := ru.readMessage(r)
@@ -27,8 +27,13 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 	}
 	// All elements of a batch, or none (MCP 2025-03-26 transports).
 	needed := make([]scopes.Requirement, 0, 8)
+	judged := 0
 	for i := range message.Messages {
 		for op := range operations(&message.Messages[i]) {
+			if judged++; judged > maxOperations || r.Context().Err() != nil {
+				d.refusal = ru.unreadable(http.StatusBadRequest, jsonrpc.CodeInvalidRequest, nil, tooManyOperations)
+				return
+			}
 			if label := route.label(op); i == 0 || d.operation == "" {
 				d.operation = label
 			}
@@ -41,6 +46,32 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 		}
 	}
 	d.refusal = ru.compare(route, d.caller, needed...)
+}
+
+// maxOperations bounds what one body may ask for: Decide may take its time.
+const maxOperations = 1000
+
+// authorizeTransport decides about a request that is no message: a stream, or the
+// end of a session. Whatever else a handler might take for a call is denied,
+// because nobody has read it.
+func (ru *rules) authorizeTransport(r *http.Request, route *route, d *decision) {
+	known := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete
+	needs := route.policy.Transport()
+	switch {
+	case (!known || r.ContentLength != 0) && d.caller == nil:
+		d.refusal = ru.unauthenticated(route, route.policy.Base().Needed(scopes.Set{}))
+	case !known || r.ContentLength != 0:
+		d.refusal = ru.deny(nil)
+	case route.policy.Decides() && (d.caller != nil || needs.IsPublic()):
+		var err error
+		if needs, err = route.policy.Decide(verifier.NewContext(r.Context(), d.caller), scopes.Operation{Method: r.Method}, needs); err != nil {
+			d.refusal = ru.undecided(route, err)
+			return
+		}
+		fallthrough
+	default:
+		d.refusal = ru.compare(route, d.caller, needs)
+	}
 }
 
 // operations lists what one message asks for: one operation, except for a

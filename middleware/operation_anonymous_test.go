@@ -64,13 +64,23 @@ func TestTheTransportIsJudgedByDiscovery(t *testing.T) {
 	policy := operationsPolicy()
 	policy.Discovery = scopes.All("list")
 	o := newOperations(t, policy)
-	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodHead, http.MethodPut, http.MethodPatch, "post", "QUERY"} {
-		r := message(call("safe"), "X-HTTP-Method-Override: POST")
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodHead} {
+		r := message("", "X-HTTP-Method-Override: POST")
 		r.Method = method
 		w := httptest.NewRecorder()
 		o.door.ServeHTTP(w, r)
 		if w.Code != http.StatusForbidden || param(t, w.Header(), "scope") != "base list" || o.next.ran() {
 			t.Errorf("%s: %s", method, dump(w))
+		}
+	}
+	o.verifier.token = goodToken("base", "list")
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodHead, http.MethodPut, http.MethodPatch, "post", "Post", "QUERY", http.MethodOptions} {
+		r := message(call("safe"), "X-HTTP-Method-Override: POST")
+		r.Method = method
+		w := httptest.NewRecorder()
+		o.door.ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden || w.Header().Get("WWW-Authenticate") != "" || o.next.ran() {
+			t.Errorf("%s with a message: %s", method, dump(w))
 		}
 	}
 	o.verifier.token = goodToken("base", "list")

@@ -268,3 +268,71 @@ func TestFilterShowsWhatTheCallerMayUse(t *testing.T) {
 		t.Error("the zero Guard lets everybody see")
 	}
 }
+
+func TestARefusalWhileRunningHasNoneOfTheHandlersFields(t *testing.T) {
+	var group sync.WaitGroup
+	handler := stepUpGuard(t, `{}`, func(c *middleware.Config) { c.LateStepUp = true }).Require()(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Mcp-Session-Id", "secret")
+			group.Go(func() { _ = middleware.RequireMore(r.Context(), "files:write") })
+			for i := range 100 {
+				w.Header().Set("X-Field", fmt.Sprint(i))
+			}
+			group.Wait()
+		}))
+	answer := post(handler, toolCall, true)
+	if answer.Code != 403 || answer.Header().Get("Mcp-Session-Id") != "" || answer.Header().Get("X-Field") != "" {
+		t.Errorf("%d %v", answer.Code, answer.Header())
+	}
+	handler = stepUpGuard(t, `{}`, func(c *middleware.Config) { c.LateStepUp = true }).Require()(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Field", "kept") }))
+	if answer := post(handler, toolCall, true); answer.Header().Get("X-Field") != "kept" {
+		t.Errorf("a handler that writes nothing: %v", answer.Header())
+	}
+}
+
+func TestRecheckSeesALesserToken(t *testing.T) {
+	for name, lesser := range map[string]func(*verifier.Token){
+		"fewer scopes":     func(token *verifier.Token) { token.Scopes = scopes.Set{} },
+		"another subject":  func(token *verifier.Token) { token.Subject = "mallory" },
+		"another audience": func(token *verifier.Token) { token.Audience = []string{"https://other.example.com"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				guard := stepUpGuard(t, `{}`, func(c *middleware.Config) {
+					c.Recheck = time.Second
+					c.Verifier = verifier.Func(func(context.Context, string) (*verifier.Token, error) {
+						token := goodToken("files:read")
+						if time.Since(start) > 0 {
+							lesser(token)
+						}
+						return token, nil
+					})
+				})
+				post(guard.Require("files:read")(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					for r.Context().Err() == nil { // never asks for Done
+						time.Sleep(100 * time.Millisecond)
+					}
+				})), toolCall, true)
+				if open := time.Since(start); open > 1100*time.Millisecond {
+					t.Errorf("the stream ended after %v", open)
+				}
+			})
+		})
+	}
+}
+
+func TestOneBodyCannotAskForEndlessOperations(t *testing.T) {
+	calls := 0
+	handler := stepUpGuard(t, `{}`, nil).Protect(scopes.Policy{Decide: func(context.Context, scopes.Operation) (scopes.Requirement, error) {
+		calls++
+		return scopes.Requirement{}, nil
+	}})(http.NotFoundHandler())
+	one := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[` +
+		strings.TrimSuffix(strings.Repeat(`"note://one",`, 900), ",") + `]}}}`
+	answer := post(handler, "["+one+","+one+"]", true)
+	if answer.Code != 400 || calls > 1000 {
+		t.Errorf("%d after %d decisions", answer.Code, calls)
+	}
+}

@@ -17,16 +17,17 @@ const (
 	denied               = "This operation is not allowed."
 	temporarilyDown      = "The access token cannot be checked right now."
 
-	bodyTooLarge    = "The request body is too large."
-	bodyIncomplete  = "The request body is incomplete."
-	bodyEncoded     = "The request body must not be compressed."
-	bodyNotJSON     = "The Content-Type must be application/json, in UTF-8."
-	severalVersions = "There is more than one MCP-Protocol-Version."
-	versionMismatch = "MCP-Protocol-Version is not the version in the body."
-	versionMissing  = "The protocol version in params._meta is missing."
-	methodMismatch  = "Mcp-Method is not the method in the body."
-	nameMismatch    = "Mcp-Name is not the name in the body."
-	batchNotAllowed = "This protocol version has no batches."
+	bodyTooLarge      = "The request body is too large."
+	bodyIncomplete    = "The request body is incomplete."
+	bodyEncoded       = "The request body must not be compressed."
+	bodyNotJSON       = "The Content-Type must be application/json, in UTF-8."
+	severalVersions   = "There is more than one MCP-Protocol-Version."
+	versionMismatch   = "MCP-Protocol-Version is not the version in the body."
+	versionMissing    = "The protocol version in params._meta is missing."
+	methodMismatch    = "Mcp-Method is not the method in the body."
+	nameMismatch      = "Mcp-Name is not the name in the body."
+	tooManyOperations = "The message asks for too many operations."
+	batchNotAllowed   = "This protocol version has no batches."
 
 	// maxDescription is at least as long as each of them.
 	maxDescription = 80

@@ -84,7 +84,10 @@ func (i *Introspection) withdrawn(id tokenID, known *confirmed) bool {
 // caller and owns its time.
 func (i *Introspection) asked(ctx context.Context, id tokenID, token string) (*Token, error) {
 	i.counts.misses.Add(1)
-	answer := i.flights.DoChan(string(id[:]), func() (any, error) { return i.fly(id, token) })
+	answer := i.flights.DoChan(string(id[:]), func() (_ any, err error) {
+		defer contain(&err, i.issuer)
+		return i.fly(id, token)
+	})
 	// The question ends in time by itself, and with a cause, unless Transport or
 	// Auth ignore its context.
 	deadline := time.NewTimer(i.timeout + i.timeout/50)

@@ -61,7 +61,8 @@ func (r *resolver) find(ctx context.Context, iss string) (*trusted, error) {
 	if _, refused := r.refused.Get(iss); refused {
 		return nil, nil
 	}
-	answer := r.flights.DoChan(iss, func() (any, error) {
+	answer := r.flights.DoChan(iss, func() (_ any, err error) {
+		defer contain(&err, "")
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetch.Timeout)
 		defer cancel()
 		return r.ask(ctx, iss)
