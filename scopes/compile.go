@@ -168,6 +168,15 @@ func (n *names) find(name string) verdict {
 	if needs, found := n.exact[name]; found {
 		return verdict{needs, true}
 	}
+	// A prefix must not open what an exact rule closes, under a name that a lax
+	// handler takes for the same.
+	if n.uris {
+		if short := bare(name); short != name {
+			if _, closed := n.exact[short]; closed {
+				return verdict{}
+			}
+		}
+	}
 	for _, length := range n.lengths {
 		if length > len(name) {
 			continue

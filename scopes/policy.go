@@ -61,7 +61,8 @@ type Policy struct {
 	// segment, an empty segment, a capital in scheme or host, user information, a
 	// default port, a fragment, a backslash, blank or non-ASCII character, or an
 	// escape of what needs none or of / \ % and controls; for file, anything but
-	// file:/// and a path.
+	// file:/// and a path. So is one that differs from an exact key only by a query,
+	// ";" parameters, or a slash, dot or blank at the end.
 	Resources map[string]Requirement
 
 	// Decide may add to what an operation needs, or deny it with an error. It is

@@ -1,6 +1,10 @@
 package scopes
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
 
 // resourceProblem says why a key of Policy.Resources matches nothing.
 func resourceProblem(key string) string {
@@ -37,6 +41,9 @@ func ambiguity(uri string) string {
 	case !plainEscapes(rest):
 		return "has an escape that has another spelling"
 	}
+	if decoded, err := url.PathUnescape(rest); err != nil || !utf8.ValidString(decoded) {
+		return "is not UTF-8 when decoded"
+	}
 	path, hasAuthority := strings.CutPrefix(rest, "//")
 	if hasAuthority {
 		end := strings.IndexAny(path, "/?")
@@ -64,7 +71,8 @@ func pathProblem(path string) string {
 	}
 	// In the query too: who takes a URI for a path does not know queries.
 	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '?' }) {
-		if segment == "." || segment == ".." {
+		// What follows ";" is dropped by some routers.
+		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
 			return "has a dot segment"
 		}
 	}
@@ -87,6 +95,22 @@ func authorityProblem(scheme, authority string) string {
 		return "has a host that has another spelling"
 	}
 	return ""
+}
+
+// bare returns uri without what lax handlers drop: query, parameters of the last
+// segment, and a slash, dot or blank at the end.
+func bare(uri string) string {
+	uri, _, _ = strings.Cut(uri, "?")
+	if semicolon := strings.IndexByte(uri, ';'); semicolon > strings.LastIndexByte(uri, '/') {
+		uri = uri[:semicolon]
+	}
+	for {
+		short := strings.TrimSuffix(strings.TrimRight(uri, "/."), "%20")
+		if short == uri {
+			return uri
+		}
+		uri = short
+	}
 }
 
 // lowerScheme implements scheme of RFC 3986 §3.1, without capitals.

@@ -68,3 +68,24 @@ func FuzzAmbiguity(f *testing.F) {
 		}
 	})
 }
+
+func TestAnAliasOfAnExactKeyDoesNotFallThroughToAPrefix(t *testing.T) {
+	rules, err := scopes.Policy{Resources: map[string]scopes.Requirement{
+		"file:///data/*": scopes.All("read"), "file:///data/secret": scopes.All("admin"),
+		"notes://h/*": scopes.All("read"), "notes://h/secret": scopes.All("admin"), "notes://h/listed?page=1": scopes.All("page"),
+	}}.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, allowed := range map[string]bool{
+		"file:///data/secret": true, "file:///data/other": true, "notes://h/secrets": true, "notes://h/listed?page=1": true,
+		"file:///data/secret/": false, "file:///data/secret.": false, "file:///data/secret%20": false, "file:///data/secret/.": false,
+		"notes://h/secret/": false, "notes://h/secret?a": false, "notes://h/secret;x": false, "notes://h/secret;x?a": false,
+		"notes://h/a/..;/secret": false, "notes://h/%C0%AE%C0%AE/x": false,
+	} {
+		needs, ok := rules.Judge(scopes.Operation{Method: "resources/read", Name: uri})
+		if ok != allowed {
+			t.Errorf("%s: %v (%v), want %v", uri, ok, needs.Scopes(), allowed)
+		}
+	}
+}
