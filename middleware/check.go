@@ -73,7 +73,7 @@ func (ru *rules) decide(r *http.Request, route *route) (d decision) {
 		// known caller into nobody.
 		ru.authenticate(r.Context(), credential, route, &d)
 	case !route.public:
-		d.refusal = ru.unauthenticated(route, route.policy.Base().Needed(scopes.Set{}))
+		d.refusal = ru.unauthenticated(route.start)
 	}
 	if d.refusal == nil {
 		ru.authorize(r, route, &d)

@@ -1,6 +1,7 @@
 // Package middleware is the front door of an MCP server: an http.Handler
 // wrapper that lets a request pass only with a valid access token of a trusted
-// issuer, for this resource, with the scopes that the route needs.
+// issuer, for this resource, with the scopes that the route, or the MCP operation
+// in its body, needs.
 //
 //	guard, err := middleware.New(middleware.Config{
 //		Metadata: prm.Metadata{

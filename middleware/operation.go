@@ -59,7 +59,7 @@ func (ru *rules) authorizeTransport(r *http.Request, route *route, d *decision) 
 	needs := route.policy.Transport()
 	switch {
 	case (!known || r.ContentLength != 0) && d.caller == nil:
-		d.refusal = ru.unauthenticated(route, route.policy.Base().Needed(scopes.Set{}))
+		d.refusal = ru.unauthenticated(route.start)
 	case !known || r.ContentLength != 0:
 		d.refusal = ru.deny(nil)
 	case route.policy.Decides() && (d.caller != nil || needs.IsPublic()):
@@ -109,7 +109,7 @@ func (ru *rules) needs(ctx context.Context, route *route, caller *verifier.Token
 	if !allowed {
 		// Who has not shown a token does not learn what there is.
 		if caller == nil {
-			return needs, ru.unauthenticated(route, route.policy.Base().Needed(scopes.Set{}))
+			return needs, ru.unauthenticated(route.start)
 		}
 		return needs, ru.deny(nil)
 	}
@@ -150,7 +150,7 @@ func (ru *rules) compare(route *route, caller *verifier.Token, needed ...scopes.
 	case !refused:
 		return nil
 	case caller == nil:
-		return ru.unauthenticated(route, lacking)
+		return ru.unauthenticated(lacking)
 	}
 	return ru.insufficientScope(route, caller.Scopes, lacking)
 }

@@ -177,7 +177,7 @@ func (ru *rules) undecided(route *route, cause error) *Refusal {
 
 // unauthenticated is 401 without an error (RFC 6750 §3.1); needed are the scopes
 // to start with.
-func (ru *rules) unauthenticated(_ *route, needed scopes.Set) *Refusal {
+func (ru *rules) unauthenticated(needed scopes.Set) *Refusal {
 	return &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeUnauthenticated,
 		code: codeUnauthorized, description: noCredentials,

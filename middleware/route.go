@@ -14,7 +14,7 @@ type route struct {
 	public  bool // some operation needs no token
 	names   bool // operations, and so labels events
 	known   scopes.Set
-	scope   string                     // what a 401 names: the scopes to start with
+	start   scopes.Set                 // what a 401 names: the scopes to start with
 	invalid map[verifier.Reason]string // the challenge of a 401 with a bad token
 }
 
@@ -45,11 +45,11 @@ func (ru *rules) route(policy scopes.Policy) (*route, error) {
 		public:  compiled.AnyPublic(),
 		names:   policy.Tools != nil || policy.Prompts != nil || policy.Resources != nil || policy.Methods != nil,
 		known:   ru.known.Union(compiled.Scopes()),
-		scope:   compiled.Base().Needed(scopes.Set{}).String(),
+		start:   compiled.Base().Needed(scopes.Set{}),
 		invalid: make(map[verifier.Reason]string),
 	}
 	for _, reason := range verifier.Reasons() {
-		r.invalid[reason] = challenge(codeInvalidToken, describe(reason), r.scope, ru.metadataURL)
+		r.invalid[reason] = challenge(codeInvalidToken, describe(reason), r.start.String(), ru.metadataURL)
 	}
 	return r, nil
 }

@@ -63,7 +63,7 @@ func RequireAuthentication(ctx context.Context, acrValues []string, maxAge time.
 // the values cannot stand in one.
 func (ru *rules) weakAuthentication(route *route, needed *AuthenticationRequired) *Refusal {
 	pairs := append([]string{"error", codeWeakAuthentication, "error_description", weakAuthentication}, needed.parameters()...)
-	pairs = append(pairs, "scope", route.scope, "resource_metadata", ru.metadataURL)
+	pairs = append(pairs, "scope", route.start.String(), "resource_metadata", ru.metadataURL)
 	refusal := &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeWeakAuthentication,
 		code: codeWeakAuthentication, description: weakAuthentication,
