@@ -3,6 +3,7 @@ package verifier
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,22 +18,32 @@ const (
 	maxCachedToken = 4 << 10
 )
 
-// tokenID names a token by the SHA-256 of its exact text, so that no credential
-// is kept and no two tokens can share an entry.
+// tokenID names a token in a cache.
 type tokenID [sha256.Size]byte
 
-func identify(token string) tokenID {
-	var text [1536]byte // spares the heap a copy of an ordinary token
-	if len(token) > len(text) {
-		return sha256.Sum256([]byte(token))
+// identify names a JWT by the SHA-256 of its signature, and returns what was signed,
+// which has to be compared: to hash all of a text takes longer than the rest of a hit.
+// What is kept is no credential either way, because nobody can sign it again.
+func identify(token string) (id tokenID, signed string) {
+	_, rest, _ := strings.Cut(token, ".")
+	_, signature, _ := strings.Cut(rest, ".")
+	// Piece by piece, because a copy of the whole is one for the heap.
+	hash, piece := sha256.New(), [256]byte{}
+	for text := signature; len(text) > 0; {
+		n := copy(piece[:], text)
+		_, _ = hash.Write(piece[:n])
+		text = text[n:]
 	}
-	return sha256.Sum256(text[:copy(text[:], token)])
+	hash.Sum(id[:0])
+	return id, token[:len(token)-len(signature)]
 }
 
-// remembered is a verification that succeeded: by whose keys and which
-// generation of them.
+// remembered is a verification that succeeded: of what, by whose keys and which
+// generation of them. It is immutable.
 type remembered struct {
-	token      *Token
+	signed     string
+	token      Token // without what its veil hides
+	claims     []byte
 	issuer     *trusted
 	generation uint64
 }
@@ -41,7 +52,7 @@ type remembered struct {
 // claims and the issuer's Judge. Key and expiry are judged again every time, and
 // so is policy, by those who ask.
 type tokenCache struct {
-	entries  *freelru.ShardedLRU[tokenID, remembered]
+	entries  *freelru.ShardedLRU[tokenID, *remembered]
 	leeway   time.Duration
 	capacity int
 	outdated atomic.Uint64 // entries found and not used
@@ -54,7 +65,7 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	}
 	// Shards fill unevenly: without some room, those that are full first would
 	// drop tokens before size is reached.
-	entries, err := freelru.NewSharded[tokenID, remembered](uint32(size+size/2), func(id tokenID) uint32 {
+	entries, err := freelru.NewSharded[tokenID, *remembered](uint32(size+size/2), func(id tokenID) uint32 {
 		return binary.LittleEndian.Uint32(id[:])
 	})
 	if err != nil {
@@ -63,22 +74,23 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	return &tokenCache{entries: entries, leeway: leeway, capacity: size + size/2}
 }
 
-// get returns a copy of the remembered token, if its key is still in the set and
-// it has not expired.
-func (c *tokenCache) get(id tokenID, raw string, now time.Time) *Token {
+// get returns a copy of the remembered token, if its text is the same, its key is
+// still in the set and it has not expired.
+func (c *tokenCache) get(token string, now time.Time) *Token {
+	id, signed := identify(token)
 	entry, ok := c.entries.Get(id)
-	if !ok {
+	switch {
+	case !ok:
 		return nil
-	}
-	if !c.current(entry, now) {
+	case entry.signed != signed, !c.current(entry, now):
 		c.outdated.Add(1)
 		return nil
 	}
-	return entry.token.hold(raw, entry.token.hidden().claims).from(SourceRemembered)
+	return entry.token.hold(token, entry.claims).from(SourceRemembered)
 }
 
 // current reports whether entry may still be used.
-func (c *tokenCache) current(entry remembered, now time.Time) bool {
+func (c *tokenCache) current(entry *remembered, now time.Time) bool {
 	if !entry.issuer.until.IsZero() && !now.Before(entry.issuer.until) {
 		return false
 	}
@@ -86,8 +98,11 @@ func (c *tokenCache) current(entry remembered, now time.Time) bool {
 	return s != nil && s.generation == entry.generation && now.Before(entry.token.Expiry.Add(c.leeway))
 }
 
-// put remembers token, without its credential, until it expires.
-func (c *tokenCache) put(id tokenID, token *Token, issuer *trusted, generation uint64, now time.Time) {
-	kept := token.hold("", token.hidden().claims)
-	c.entries.AddWithLifetime(id, remembered{kept, issuer, generation}, token.Expiry.Add(c.leeway).Sub(now))
+// put remembers a token, without its credential. What has expired goes when others
+// need its room.
+func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation uint64) {
+	id, signed := identify(text)
+	entry := &remembered{strings.Clone(signed), *token, token.hidden().claims, issuer, generation}
+	entry.token.veil = nil
+	c.entries.Add(id, entry)
 }

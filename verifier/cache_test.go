@@ -2,6 +2,7 @@ package verifier_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -55,6 +56,31 @@ func TestCacheRemembersATokenByItsExactText(t *testing.T) {
 	w.accept(w.token(raw{"jti": `"another-0123456789"`}))
 	if n.Load() != 2 {
 		t.Errorf("%d verifications of two texts", n.Load())
+	}
+}
+
+// What a signature signed is a part of the token's name: no other claims pass by it.
+func TestCacheBelievesNoBorrowedSignature(t *testing.T) {
+	w, n := counted(t)
+	token := w.token(nil)
+	w.accept(token)
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	forged := base64.RawURLEncoding.EncodeToString([]byte(w.payload(raw{"sub": `"root-0123456789abcdef"`})))
+	otherHeader := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"at+jwt","alg":"ES256","kid":` + quote(w.issuer.Key().KeyID()) + `}`))
+	for name, text := range map[string]string{
+		"other claims": header + "." + forged + "." + signature,
+		"other header": otherHeader + "." + payload + "." + signature,
+	} {
+		for range 2 {
+			t.Run(name, func(t *testing.T) { w.refuse(text, verifier.ReasonSignature) })
+		}
+	}
+	for _, text := range []string{signature, "." + signature, ".." + signature, header + "." + signature, header + ".." + signature, token + "." + signature} {
+		w.refuse(text, verifier.ReasonMalformed)
+	}
+	if w.accept(token); n.Load() != 1 {
+		t.Errorf("%d verifications; the good token was forgotten", n.Load())
 	}
 }
 

@@ -6,7 +6,8 @@ type CacheStatus struct {
 	// Capacity bounds it. Both are zero where nothing is remembered.
 	Entries, Capacity int
 	// Hits counts lookups that spared a verification, Outdated those that found a
-	// token whose key or time is over, and Misses all others.
+	// token whose key or time is over or whose signature is borrowed, and Misses all
+	// others.
 	Hits, Outdated, Misses uint64
 	// Evictions counts tokens that made room for others.
 	Evictions uint64

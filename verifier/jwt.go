@@ -28,15 +28,14 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Token, error) {
 		verified, _, _, err := j.verify(ctx, token)
 		return verified, j.diagnose(err, token)
 	}
-	id := identify(token)
-	if known := j.cache.get(id, token, time.Now()); known != nil {
+	if known := j.cache.get(token, time.Now()); known != nil {
 		return known, nil
 	}
 	verified, issuer, generation, err := j.verify(ctx, token)
 	if err != nil {
 		return nil, j.diagnose(err, token)
 	}
-	j.cache.put(id, verified, issuer, generation, time.Now())
+	j.cache.put(token, verified, issuer, generation)
 	return verified, nil
 }
 

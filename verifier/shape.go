@@ -77,7 +77,7 @@ func (b *byShape) remembered(token string) *Token {
 	if b.jwt.cache == nil || len(token) > maxCachedToken {
 		return nil
 	}
-	known := b.jwt.cache.get(identify(token), token, time.Now())
+	known := b.jwt.cache.get(token, time.Now())
 	if known == nil || slices.Contains(b.introspected, known.Issuer) {
 		return nil
 	}

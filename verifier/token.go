@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
@@ -121,17 +122,15 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalJSON returns a constant.
 func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
 
-type contextKey struct{}
-
 // NewContext returns a context that carries token. The front door calls it;
 // tests of handlers may.
 func NewContext(ctx context.Context, token *Token) context.Context {
-	return context.WithValue(ctx, contextKey{}, token)
+	return context.WithValue(ctx, contextkey.Token{}, token)
 }
 
 // FromContext returns the verified token of the request, and false where the
 // request was anonymous or did not come through the front door.
 func FromContext(ctx context.Context) (*Token, bool) {
-	token, ok := ctx.Value(contextKey{}).(*Token)
+	token, ok := ctx.Value(contextkey.Token{}).(*Token)
 	return token, ok && token != nil
 }
