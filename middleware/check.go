@@ -149,12 +149,9 @@ func recheckFailed(reason verifier.Reason, issuer string) error {
 // one of ours: an event must not carry text that came with a token.
 func (ru *rules) configuredIssuer(err error) string {
 	var name string
-	var invalid *verifier.InvalidTokenError
-	var unavailable *verifier.UnavailableError
-	switch {
-	case errors.As(err, &invalid):
+	if invalid, ok := errors.AsType[*verifier.InvalidTokenError](err); ok {
 		name = invalid.Issuer
-	case errors.As(err, &unavailable):
+	} else if unavailable, ok := errors.AsType[*verifier.UnavailableError](err); ok {
 		name = unavailable.Issuer
 	}
 	if _, ok := ru.issuers.byURL[name]; ok {

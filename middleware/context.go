@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
@@ -12,7 +13,8 @@ import (
 // the token does. It behaves as the result of context.WithDeadline, but starts
 // the timer only for those who wait: most handlers are done long before.
 type tokenContext struct {
-	context.Context // the request's, with the token
+	context.Context // the request's
+	token           *verifier.Token
 	end             time.Time
 
 	recheck func(context.Context) bool // nil: never
@@ -25,7 +27,7 @@ type tokenContext struct {
 }
 
 func newTokenContext(parent context.Context, token *verifier.Token, end time.Time) *tokenContext {
-	return &tokenContext{Context: verifier.NewContext(parent, token), end: end}
+	return &tokenContext{Context: parent, token: token, end: end}
 }
 
 // Deadline returns the earlier one of the parent's and the token's.
@@ -50,9 +52,12 @@ func (c *tokenContext) Err() error {
 	return c.start().Err()
 }
 
-// Value asks the timed context where there is one: package context finds the
-// cancellation through it, and needs no goroutine for children.
+// Value has the token, and asks the timed context where there is one: package
+// context finds the cancellation through it, and needs no goroutine for children.
 func (c *tokenContext) Value(key any) any {
+	if key == (contextkey.Token{}) {
+		return c.token
+	}
 	c.mu.Lock()
 	timed := c.timed
 	c.mu.Unlock()

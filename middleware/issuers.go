@@ -63,8 +63,8 @@ func advertised(issuers []verifier.Issuer) (servers []string) {
 
 // issuers finds the configured issuer of a verified token.
 type issuers struct {
-	byURL     map[string]trustedIssuer
-	templates []trustedIssuer
+	byURL     map[string]*trustedIssuer
+	templates []*trustedIssuer
 	lookup    func(iss string) (verifier.Issuer, bool) // nil: byURL and templates are all
 	resource  string
 	further   []string
@@ -77,14 +77,14 @@ type trustedIssuer struct {
 }
 
 // means reports whether audience is this resource.
-func (t trustedIssuer) means(audience string) bool {
+func (t *trustedIssuer) means(audience string) bool {
 	return slices.ContainsFunc(t.audiences, func(ours string) bool { return verifier.SameResource(ours, audience) })
 }
 
 // trust compiles the issuers. Those that judge knows besides, because it resolves
 // tenants at run time, are trusted too.
 func trust(configured []verifier.Issuer, judge verifier.Verifier, resource string, further []string) issuers {
-	compiled := issuers{byURL: make(map[string]trustedIssuer), resource: resource, further: slices.Clone(further)}
+	compiled := issuers{byURL: make(map[string]*trustedIssuer), resource: resource, further: slices.Clone(further)}
 	if knowing, ok := judge.(interface {
 		Lookup(iss string) (verifier.Issuer, bool)
 	}); ok {
@@ -108,7 +108,7 @@ func trust(configured []verifier.Issuer, judge verifier.Verifier, resource strin
 }
 
 // find returns the issuer that iss belongs to.
-func (i *issuers) find(iss string) (trustedIssuer, bool) {
+func (i *issuers) find(iss string) (*trustedIssuer, bool) {
 	if t, ok := i.byURL[iss]; ok && t.Trusts(iss) {
 		return t, true
 	}
@@ -122,14 +122,14 @@ func (i *issuers) find(iss string) (trustedIssuer, bool) {
 			return i.compile(issuer), true
 		}
 	}
-	return trustedIssuer{}, false
+	return nil, false
 }
 
 // compile lists the aud values by which issuer means the resource.
-func (i *issuers) compile(issuer verifier.Issuer) trustedIssuer {
+func (i *issuers) compile(issuer verifier.Issuer) *trustedIssuer {
 	audiences := slices.Clone(issuer.Audiences)
 	if len(audiences) == 0 {
 		audiences = append(audiences, i.resource)
 	}
-	return trustedIssuer{Issuer: issuer, audiences: append(audiences, i.further...)}
+	return &trustedIssuer{Issuer: issuer, audiences: append(audiences, i.further...)}
 }

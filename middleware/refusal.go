@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -40,18 +39,18 @@ type Refusal struct {
 // be had from Unwrap.
 func (f *Refusal) Error() string {
 	text := "middleware: " + strconv.Itoa(f.Status) + " " + string(f.Outcome)
-	var invalid *verifier.InvalidTokenError
-	var unavailable *verifier.UnavailableError
-	var ours defect
+	invalid, _ := errors.AsType[*verifier.InvalidTokenError](f.cause)
+	unavailable, _ := errors.AsType[*verifier.UnavailableError](f.cause)
+	ours, _ := errors.AsType[defect](f.cause)
 	switch {
 	case f.Reason != "":
 		text += ": " + string(f.Reason)
-		if errors.As(f.cause, &invalid) && invalid.Hint != "" {
+		if invalid != nil && invalid.Hint != "" {
 			text += ": " + invalid.Hint
 		}
-	case errors.As(f.cause, &unavailable):
+	case unavailable != nil:
 		text += ": " + unavailable.Error()
-	case errors.As(f.cause, &ours):
+	case ours != "":
 		text += ": " + ours.Error()
 	case f.cause != nil:
 		text += fmt.Sprintf(": an error of type %T", f.cause)
@@ -203,9 +202,8 @@ func (ru *rules) insufficientScope(route *route, held, needed scopes.Set) *Refus
 
 func (ru *rules) invalidToken(cause error, route *route) *Refusal {
 	reason := verifier.ReasonUnspecified
-	var invalid *verifier.InvalidTokenError
 	// The list is closed: a Reason of a Verifier's own would be a new label.
-	if errors.As(cause, &invalid) && slices.Contains(verifier.Reasons(), invalid.Reason) {
+	if invalid, ok := errors.AsType[*verifier.InvalidTokenError](cause); ok && route.invalid[invalid.Reason] != "" {
 		reason = invalid.Reason
 	}
 	description := describe(reason)
@@ -231,9 +229,8 @@ func (ru *rules) refuseToken(ctx context.Context, cause error, route *route) *Re
 		refusal.Outcome = OutcomeCanceled // nobody reads the answer
 		return refusal
 	}
-	var unavailable *verifier.UnavailableError
 	var wait time.Duration
-	if errors.As(cause, &unavailable) {
+	if unavailable, ok := errors.AsType[*verifier.UnavailableError](cause); ok {
 		wait = unavailable.RetryAfter
 	}
 	refusal.retryAfter = retryAfter(wait)
