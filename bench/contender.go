@@ -73,10 +73,10 @@ func newRequest(token string) *http.Request {
 	return request
 }
 
-func newRequests(tokens []string) []*http.Request {
+func newRequests(tokens []signed) []*http.Request {
 	requests := make([]*http.Request, len(tokens))
 	for i, token := range tokens {
-		requests[i] = newRequest(token)
+		requests[i] = newRequest(token.text)
 	}
 	return requests
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -56,7 +57,7 @@ func newSuite() (*suite, error) {
 		return nil, err
 	}
 	s := &suite{issuer: i}
-	s.add(general, handlerName, []int{1, 2}, handling(bareHandler(), newRequests([]string{"none"}), accepted))
+	s.add(general, handlerName, []int{1, 2}, handling(bareHandler(), []*http.Request{newRequest("none")}, accepted))
 	for _, algorithm := range algorithms {
 		if err := s.addValid(algorithm); err != nil {
 			s.Close()
@@ -94,17 +95,17 @@ func (s *suite) add(group, name string, cores []int, run func(*testing.B)) {
 
 // addValid adds everything that judges good tokens of one algorithm.
 func (s *suite) addValid(algorithm string) error {
-	token, err := s.issuer.mint(algorithm, spec{})
+	tokens, err := s.issuer.pool(algorithm, someTokens)
 	if err != nil {
 		return err
 	}
-	texts, err := s.issuer.pool(algorithm, someTokens)
-	if err != nil {
-		return err
+	requests := newRequests(tokens)
+	checks := make([]func() bool, len(tokens))
+	for n, token := range tokens {
+		checks[n] = s.issuer.bareCheck(algorithm, token)
 	}
-	requests := newRequests(texts)
 	cores := []int{1, 2}
-	s.add(algorithm, bareName, cores, checking(s.issuer.bareCheck(algorithm, token)))
+	s.add(algorithm, bareName, cores, checking(checks))
 	warm := gatehouse()
 	warm.name = warmName
 	if err := s.addContender(warm, algorithm, requests[:1]); err != nil {
@@ -180,14 +181,13 @@ func (s *suite) addHostile(algorithm string) error {
 // addScale adds what has to stay as fast with much configured or remembered.
 func (s *suite) addScale(algorithm string) error {
 	all := make([]verifier.Issuer, manyIssuers)
-	texts := make([]string, manyIssuers)
+	ofEach := make([]signed, manyIssuers)
 	for n := range all {
 		all[n] = verifier.Issuer{URL: s.issuer.tenant(n)}
-		token, err := s.issuer.mint(algorithm, spec{issuer: all[n].URL, id: strconv.Itoa(n)})
-		if err != nil {
+		var err error
+		if ofEach[n], err = s.issuer.mint(algorithm, spec{issuer: all[n].URL, id: strconv.Itoa(n)}); err != nil {
 			return err
 		}
-		texts[n] = token.text
 	}
 	tokens, err := s.issuer.pool(algorithm, manyTokens)
 	if err != nil {
@@ -197,9 +197,9 @@ func (s *suite) addScale(algorithm string) error {
 	single := []verifier.Issuer{{URL: s.issuer.URL}}
 	roomy := verifier.JWTConfig{Resource: resource, Issuers: single, CacheSize: 2 * manyTokens}
 	return errors.Join(
-		s.addGuard(oneName, single, requests[:1]),
-		s.addGuard(idleName, all, newRequests(texts[manyIssuers-1:])),
-		s.addGuard(issuersName, all, newRequests(texts)),
+		s.addGuard(oneName, single, copies(tokens[:1])),
+		s.addGuard(idleName, all, copies(ofEach[manyIssuers-1:])),
+		s.addGuard(issuersName, all, copies(ofEach)),
 		s.addGuard(thousandsName, single, requests),
 		s.addBuilt(roomyName, requests)(guardWith(roomy, bareHandler())),
 	)
@@ -217,6 +217,16 @@ func (s *suite) addBuilt(name string, requests []*http.Request) func(http.Handle
 		s.add(scaleGroup, name, []int{1}, handling(h, requests, accepted))
 		return prime(h, name, requests...)
 	}
+}
+
+// copies are as many requests as there are with many tokens, each with a token's text
+// of its own: what it costs to touch that many requests is in all rows alike.
+func copies(tokens []signed) []*http.Request {
+	requests := make([]*http.Request, manyTokens)
+	for n := range requests {
+		requests[n] = newRequest(strings.Clone(tokens[n%len(tokens)].text))
+	}
+	return requests
 }
 
 // handling measures h with the requests in turn, and proves each answer.
@@ -238,10 +248,11 @@ func handling(h http.Handler, requests []*http.Request, want int) func(*testing.
 	})
 }
 
-func checking(check func() bool) func(*testing.B) {
+// checking measures the checks in turn: a processor would learn a single one by heart.
+func checking(checks []func() bool) func(*testing.B) {
 	return measuring(func(b *testing.B, pb *testing.PB) {
-		for pb.Next() {
-			if !check() {
+		for at := 0; pb.Next(); at++ {
+			if !checks[at%len(checks)]() {
 				b.Error("the signature does not verify")
 				return
 			}
