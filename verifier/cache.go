@@ -27,15 +27,21 @@ type tokenID [sha256.Size]byte
 func identify(token string) (id tokenID, signed string) {
 	_, rest, _ := strings.Cut(token, ".")
 	_, signature, _ := strings.Cut(rest, ".")
-	// Piece by piece, because a copy of the whole is one for the heap.
+	return digest(nil, signature), token[:len(token)-len(signature)]
+}
+
+// digest returns the SHA-256 of seed and text. It goes piece by piece, because a
+// copy of a whole text is one for the heap.
+func digest(seed []byte, text string) (id tokenID) {
 	hash, piece := sha256.New(), [256]byte{}
-	for text := signature; len(text) > 0; {
+	_, _ = hash.Write(seed)
+	for len(text) > 0 {
 		n := copy(piece[:], text)
 		_, _ = hash.Write(piece[:n])
 		text = text[n:]
 	}
 	hash.Sum(id[:0])
-	return id, token[:len(token)-len(signature)]
+	return id
 }
 
 // remembered is a verification that succeeded: of what, by whose keys and which

@@ -1,7 +1,6 @@
 package verifier
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"sync/atomic"
 	"time"
@@ -65,15 +64,7 @@ func newAnswerMemory(size int, ttl, negativeTTL, serveStale time.Duration) *answ
 
 // identify names a token for one verifier: its random seed keeps verifiers apart,
 // and keeps anybody from choosing tokens that land in one bucket.
-func (i *Introspection) identify(token string) tokenID {
-	const small = 1536
-	if len(token) > small-len(i.seed) {
-		return sha256.Sum256(append(i.seed[:], token...))
-	}
-	var text [small]byte // spares the heap a copy of every token
-	n := copy(text[:], i.seed[:])
-	return sha256.Sum256(text[:n+copy(text[n:], token)])
-}
+func (i *Introspection) identify(token string) tokenID { return digest(i.seed[:], token) }
 
 // confirmed returns the remembered answer, which may be past its time.
 func (m *answerMemory) confirmed(id tokenID) *confirmed {
