@@ -14,6 +14,9 @@
 //
 //	token, ok := verifier.FromContext(ctx)
 //
+// With middleware.Config.LateStepUp it may refuse its call by way of the front door
+// (middleware.RequireMore, middleware.Refuse), as long as it has sent nothing.
+//
 // The Header of a CallToolRequest holds no credential, because the front door
 // has removed it.
 //

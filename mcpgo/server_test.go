@@ -49,7 +49,7 @@ func frontDoor(t testing.TB) func(http.Handler) http.Handler {
 }
 
 // newGuard returns a Guard whose tokens are their own names.
-func newGuard(t testing.TB) *middleware.Guard {
+func newGuard(t testing.TB, change ...func(*middleware.Config)) *middleware.Guard {
 	t.Helper()
 	grant := func(text string) scopes.Set {
 		set, err := scopes.Parse(text)
@@ -67,7 +67,7 @@ func newGuard(t testing.TB) *middleware.Guard {
 		"imitator":         {Issuer: issuerB, Subject: issuerA + "u1", Scopes: grant("read")},
 		"subjectless":      {Issuer: issuerA, Scopes: grant("read")},
 	}
-	guard, err := middleware.New(middleware.Config{
+	config := middleware.Config{
 		Metadata: prm.Metadata{Resource: resource, AuthorizationServers: []string{issuerA, issuerA + "u", issuerB}},
 		Verifier: verifier.Func(func(_ context.Context, credential string) (*verifier.Token, error) {
 			token, ok := tokens[credential]
@@ -78,7 +78,11 @@ func newGuard(t testing.TB) *middleware.Guard {
 			token.Expiry = time.Now().Add(lifetime)
 			return &token, nil
 		}),
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	guard, err := middleware.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

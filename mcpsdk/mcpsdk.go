@@ -12,7 +12,7 @@
 // runs every tool call with the context of the request that opened the session,
 // so [verifier.FromContext] would answer with the first token of the session for
 // as long as the session lives: expired, with scopes since taken away, or
-// another person's.
+// another person's. [Context] makes one of the context and the request.
 //
 // # The end of a token
 //
@@ -110,7 +110,7 @@ func tokenInfo(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo,
 		Scopes:     token.Scopes.Slice(),
 		Expiration: token.Expiry,
 		UserID:     userID(token),
-		Extra:      map[string]any{extraKey: token},
+		Extra:      map[string]any{extraKey: token, requestKey: ctx},
 	}, nil
 }
 

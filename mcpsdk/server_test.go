@@ -38,7 +38,7 @@ func frontDoor(t *testing.T) func(http.Handler) http.Handler {
 }
 
 // newGuard returns a Guard whose tokens are their own names.
-func newGuard(t *testing.T) *middleware.Guard {
+func newGuard(t *testing.T, change ...func(*middleware.Config)) *middleware.Guard {
 	t.Helper()
 	grant := func(text string) scopes.Set {
 		set, err := scopes.Parse(text)
@@ -55,7 +55,7 @@ func newGuard(t *testing.T) *middleware.Guard {
 		"forger":           {Issuer: issuerB, Subject: "\x00" + issuerA + "\x00u1", Scopes: grant("read")},
 		"subjectless":      {Issuer: issuerA, Scopes: grant("read")},
 	}
-	guard, err := middleware.New(middleware.Config{
+	config := middleware.Config{
 		Metadata: prm.Metadata{Resource: resource, AuthorizationServers: []string{issuerA, issuerB}},
 		Verifier: verifier.Func(func(_ context.Context, credential string) (*verifier.Token, error) {
 			token, ok := tokens[credential]
@@ -66,7 +66,11 @@ func newGuard(t *testing.T) *middleware.Guard {
 			token.Expiry = time.Now().Add(time.Minute)
 			return &token, nil
 		}),
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	guard, err := middleware.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,9 +103,9 @@ func (ru *rules) inBody(r *http.Request, refusal *Refusal) {
 	}
 }
 
-// ErrTooLate is returned by RequireMore where the answer has begun, or where
-// Config.LateStepUp is not set.
-var ErrTooLate = errors.New("middleware: too late to ask for scopes")
+// ErrTooLate is returned by RequireMore and Refuse where the answer has begun, or
+// where Config.LateStepUp is not set.
+var ErrTooLate = errors.New("middleware: too late to refuse")
 
 // RequireMore asks for scopes that a handler finds to be needed only while it
 // runs. It returns nil if the caller of ctx, the context of the request, has them.

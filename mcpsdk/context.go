@@ -1,0 +1,48 @@
+package mcpsdk
+
+import (
+	"context"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// Context returns ctx, the context of a handler of the SDK, with the values of the
+// HTTP request that carried req, among them the caller and the front door:
+// [verifier.FromContext], [middleware.RequireMore], [middleware.Refuse] and the
+// transports of package exchange then work in a tool as in an http.Handler. It ends
+// when ctx does. Without such a request it is ctx.
+//
+// What refuses by way of the front door needs an answer that has not begun: the SDK
+// begins one with the first message that a tool sends, or with its result.
+//
+// [middleware.RequireMore]: https://pkg.go.dev/github.com/gatehouse-mcp/gatehouse/middleware#RequireMore
+// [middleware.Refuse]: https://pkg.go.dev/github.com/gatehouse-mcp/gatehouse/middleware#Refuse
+func Context(ctx context.Context, req mcp.Request) context.Context {
+	if req == nil {
+		return ctx
+	}
+	extra := req.GetExtra()
+	if extra == nil || extra.TokenInfo == nil {
+		return ctx
+	}
+	if request, ok := extra.TokenInfo.Extra[requestKey].(context.Context); ok {
+		return carried{ctx, request}
+	}
+	return ctx
+}
+
+// requestKey is where the request's context lies in auth.TokenInfo.Extra.
+const requestKey = "github.com/gatehouse-mcp/gatehouse/request"
+
+// carried is a context with the values of another one first.
+type carried struct {
+	context.Context
+	request context.Context
+}
+
+func (c carried) Value(key any) any {
+	if value := c.request.Value(key); value != nil {
+		return value
+	}
+	return c.Context.Value(key)
+}
