@@ -176,6 +176,7 @@ func (a *answer) kind() (Reason, string) {
 	typ, ok := word(a.Typ)
 	known = known && ok
 	tokenType, typ = strings.ToLower(tokenType), mediaType(typ)
+	audience, _ := a.audience() // a wrong form is refused either way
 	switch {
 	case tokenType == "dpop" || tokenType == "pop" || typ == "dpop": // RFC 9449 §6.2
 		return ReasonConfirmation, "the token is bound to a key, and proofs are not supported here"
@@ -185,7 +186,7 @@ func (a *answer) kind() (Reason, string) {
 		!slices.Contains([]string{"", "access_token"}, usage),
 		!slices.Contains([]string{"", "bearer", "at+jwt", "jwt", "access_token"}, typ):
 		return ReasonType, "the answer describes another kind of token than a bearer access token"
-	case a.Audience == nil && tokenType == "" && use == "" && usage == "" && typ == "":
+	case len(audience) == 0 && tokenType == "" && use == "" && usage == "" && typ == "":
 		// What oidc-provider says of a refresh token.
 		return ReasonType, "the answer has neither aud nor token_type: nothing says that it is about an access token"
 	}
