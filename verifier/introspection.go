@@ -80,35 +80,46 @@ func (i *Introspection) withdrawn(id tokenID, known *confirmed) bool {
 	return true
 }
 
-// asked waits for the one question about this token, which outlives any one
-// caller and owns its time.
+// asked waits for the answer about this token, a second time where the first is
+// no longer to be trusted.
 func (i *Introspection) asked(ctx context.Context, id tokenID, token string) (*Token, error) {
 	i.counts.misses.Add(1)
-	answer := i.flights.DoChan(string(id[:]), func() (_ any, err error) {
-		defer contain(&err, i.issuer)
-		return i.fly(id, token)
-	})
+	arrived := time.Now()
 	// The question ends in time by itself, and with a cause, unless Transport or
 	// Auth ignore its context.
 	deadline := time.NewTimer(i.timeout + i.timeout/50)
 	defer deadline.Stop()
-	var err error
-	select {
-	case result := <-answer:
-		if result.Err == nil {
-			return result.Val.(*confirmed).at(time.Now(), token, i.ttl).from(SourceIntrospection), nil
-		}
-		err = result.Err
-	case <-deadline.C:
-		err = &UnavailableError{Issuer: i.issuer, Err: errors.New("no answer in time")}
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	known, err := i.await(ctx, deadline.C, id, token)
+	// The caller may have joined a question from before a notice.
+	if err == nil && known.asked.Before(arrived) && i.withdrawn(id, known) {
+		known, err = i.await(ctx, deadline.C, id, token)
+	}
+	if err == nil {
+		return known.at(time.Now(), token, i.ttl).from(SourceIntrospection), nil
 	}
 	if known := i.lastResort(id, err); known != nil {
 		i.counts.stale.Add(1)
 		return known.at(time.Now(), token, i.ttl).from(SourceAnswer), nil
 	}
 	return nil, err
+}
+
+// await joins the one question about this token, which outlives any one caller
+// and owns its time.
+func (i *Introspection) await(ctx context.Context, deadline <-chan time.Time, id tokenID, token string) (*confirmed, error) {
+	answer := i.flights.DoChan(string(id[:]), func() (_ any, err error) {
+		defer contain(&err, i.issuer)
+		return i.fly(id, token)
+	})
+	select {
+	case result := <-answer:
+		known, _ := result.Val.(*confirmed)
+		return known, result.Err
+	case <-deadline:
+		return nil, &UnavailableError{Issuer: i.issuer, Err: errors.New("no answer in time")}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // lastResort returns the last positive answer where the configuration accepts

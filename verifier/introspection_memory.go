@@ -15,6 +15,7 @@ const maxKeptAnswer = 16 << 10
 type confirmed struct {
 	token   *Token
 	lasting bool      // the answer named no end
+	asked   time.Time // when the question was put
 	fresh   time.Time // ask again from
 	stale   time.Time // and do not serve it from, even in an outage
 }
@@ -91,7 +92,7 @@ func (m *answerMemory) refusal(id tokenID, now time.Time) error {
 // confirm returns token as it was confirmed by an answer to a question of asked.
 // Its time counts from the question: later, the server may have known better.
 func (m *answerMemory) confirm(token *Token, lasting bool, asked time.Time) *confirmed {
-	c := &confirmed{token: token, lasting: lasting}
+	c := &confirmed{token: token, lasting: lasting, asked: asked}
 	if m == nil {
 		return c
 	}

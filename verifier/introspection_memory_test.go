@@ -392,6 +392,63 @@ func TestIntrospectionHeedsNotices(t *testing.T) {
 	})
 }
 
+// A notice reaches those who join a question that was put before it; whoever put
+// that question came earlier.
+func TestIntrospectionHeedsNoticesDuringAQuestion(t *testing.T) {
+	for name, size := range map[string]int{"with a cache": 0, "without": -1} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var revoked atomic.Bool
+				i := newInspector(t, func(c *verifier.IntrospectionConfig) {
+					c.CacheSize = size
+					c.Revoked = func(*verifier.Token) bool { return revoked.Load() }
+				})
+				i.endpoint.fail(authtest.Slow(3 * time.Second)(serveJSON(about(nil))))
+				early := make(chan error, 1)
+				go func() {
+					_, err := i.v.Verify(context.Background(), opaque)
+					early <- err
+				}()
+				time.Sleep(time.Second)
+				revoked.Store(true)
+				i.endpoint.fail(nil)
+				i.endpoint.set(opaque, `{"active":false}`)
+				var late sync.WaitGroup
+				for range 20 {
+					late.Go(func() {
+						_, err := i.v.Verify(context.Background(), opaque)
+						isInvalid(t, err, verifier.ReasonInactive)
+					})
+				}
+				late.Wait()
+				if err := <-early; err != nil {
+					t.Errorf("the early caller: %v", err)
+				}
+				i.refuse(opaque, verifier.ReasonInactive)
+			})
+		})
+	}
+}
+
+// A second question does not give a caller more time.
+func TestIntrospectionKeepsItsDeadlineAfterANotice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var revoked atomic.Bool
+		i := newInspector(t, func(c *verifier.IntrospectionConfig) {
+			c.Revoked = func(*verifier.Token) bool { return revoked.Load() }
+		})
+		i.endpoint.fail(authtest.Slow(4 * time.Second)(serveJSON(about(nil))))
+		go func() { _, _ = i.v.Verify(context.Background(), opaque) }()
+		time.Sleep(time.Millisecond)
+		revoked.Store(true)
+		start := time.Now()
+		i.unavailable(opaque)
+		if waited := time.Since(start); waited > 5100*time.Millisecond {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
 // IN-34: the caller's end is the caller's only.
 func TestIntrospectionGoesOnWithoutACallerWhoLeft(t *testing.T) {
 	bubble(t, func(t *testing.T) {
