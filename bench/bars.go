@@ -30,6 +30,7 @@ func (b bar) holds() bool {
 func bars(rs results, tails []latency, m memory) []bar {
 	var all []bar
 	all = append(all, warmBars(rs)...)
+	all = append(all, introspectedBars(rs)...)
 	all = append(all, coldBars(rs)...)
 	all = append(all, refusalBars(rs)...)
 	all = append(all, coreBars(rs)...)

@@ -83,6 +83,10 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path == introspectPath {
+		i.introspect(w)
+		return
+	}
 	if path, found := strings.CutSuffix(r.URL.Path, discoveryPath); found {
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"issuer":                                i.server.URL + path,

@@ -16,12 +16,8 @@ type latency struct {
 	ratio             float64 // of p99 to quiet's, median of rounds
 }
 
-// tailRounds is enough for a median, and slice for a percentile of some thousand
-// tokens.
-const (
-	tailRounds = 10
-	slice      = 300 * time.Millisecond
-)
+// slice is enough for a percentile of some thousand tokens.
+const slice = 300 * time.Millisecond
 
 // A situation is what else happens while valid tokens are judged.
 type situation struct {
@@ -29,9 +25,10 @@ type situation struct {
 	warmed  http.Handler // remembers tokens
 	cold    http.Handler // does not
 	issuer  *issuer
-	perSec  int // tokens with an unknown kid
+	perSec  int // unknown ones
 	valid   []*http.Request
 	unknown []*http.Request
+	sent    int // of the unknown ones
 }
 
 // latencies measures the tail of valid tokens in quiet, while the issuer accepts
@@ -56,34 +53,35 @@ func latencies(rounds int) ([]latency, error) {
 		return nil, err
 	}
 	all := []*situation{quiet, hanging, flood}
-	var found []latency
-	for _, pool := range []string{"warm", "cold"} {
-		samples := make([][]time.Duration, len(all))
-		ratios := make([][]float64, len(all))
-		for range rounds {
-			var base time.Duration
-			for n, s := range all {
-				guard := s.warmed
-				if pool == "cold" {
-					guard = s.cold
-				}
-				observed := s.observe(guard)
-				p99 := percentile(observed, 99)
-				if n == 0 {
-					base = p99
-				}
-				samples[n] = append(samples[n], observed...)
-				ratios[n] = append(ratios[n], float64(p99)/float64(base))
-			}
-		}
+	found := compared("warm", rounds, all, func(s *situation) http.Handler { return s.warmed })
+	return append(found, compared("cold", rounds, all, func(s *situation) http.Handler { return s.cold })...), nil
+}
+
+// compared observes every situation once a round, the first of which is the
+// quiet one.
+func compared(tokens string, rounds int, all []*situation, guard func(*situation) http.Handler) []latency {
+	samples := make([][]time.Duration, len(all))
+	ratios := make([][]float64, len(all))
+	for range rounds {
+		var base time.Duration
 		for n, s := range all {
-			found = append(found, latency{
-				situation: s.name, tokens: pool, ratio: median(ratios[n]),
-				p50: percentile(samples[n], 50), p99: percentile(samples[n], 99),
-			})
+			observed := s.observe(guard(s))
+			p99 := percentile(observed, 99)
+			if n == 0 {
+				base = p99
+			}
+			samples[n] = append(samples[n], observed...)
+			ratios[n] = append(ratios[n], float64(p99)/float64(base))
 		}
 	}
-	return found, nil
+	var found []latency
+	for n, s := range all {
+		found = append(found, latency{
+			situation: s.name, tokens: tokens, ratio: median(ratios[n]),
+			p50: percentile(samples[n], 50), p99: percentile(samples[n], 99),
+		})
+	}
+	return found
 }
 
 func newSituation(name string, perSec int) (*situation, error) {
@@ -161,17 +159,17 @@ func (s *situation) observe(guard http.Handler) []time.Duration {
 	return samples
 }
 
-// flood sends tokens with an unknown kid at a steady rate, each on its own, as
-// connections do: one that waits holds up no other.
+// flood sends unknown tokens at a steady rate, each on its own, as connections do:
+// one that waits holds up no other.
 func (s *situation) flood(guard http.Handler, stop <-chan struct{}) {
 	tick := time.NewTicker(time.Second / time.Duration(s.perSec))
 	defer tick.Stop()
-	for at := 0; ; at++ {
+	for ; ; s.sent++ {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
-			go newReply().serve(guard, s.unknown[at%len(s.unknown)])
+			go newReply().serve(guard, s.unknown[s.sent%len(s.unknown)])
 		}
 	}
 }

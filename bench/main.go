@@ -58,6 +58,11 @@ func run(rounds int, benchtime time.Duration, soak int, tail bool) (missed int, 
 		if tails, err = latencies(2 * rounds); err != nil {
 			return 0, err
 		}
+		opaque, err := opaqueLatencies(2 * rounds)
+		if err != nil {
+			return 0, err
+		}
+		tails = append(tails, opaque...)
 	}
 	var m memory
 	if soak > 0 {

@@ -52,6 +52,9 @@ func writeValid(w io.Writer, rs results, algorithm string) {
 	fmt.Fprintln(w, "| | ns | over bare check | over Gatehouse cold | over Gatehouse warm | bytes | allocations | two cores, gain |")
 	fmt.Fprintln(w, "|---|---:|---:|---:|---:|---:|---:|---:|")
 	names := []string{bareName, warmName, coldName}
+	if rs.has(key{algorithm, introspectedName, 1}) {
+		names = append(names, introspectedName)
+	}
 	for _, c := range peers() {
 		names = append(names, c.name)
 	}
@@ -106,7 +109,7 @@ func writeTails(w io.Writer, tails []latency) {
 	if len(tails) == 0 {
 		return
 	}
-	fmt.Fprint(w, "## Latency of valid tokens, ES256, two cores\n\n| meanwhile | tokens | p50, µs | p99, µs | p99 over quiet |\n|---|---|---:|---:|---:|\n")
+	fmt.Fprint(w, "## Latency of valid tokens, ES256 or opaque, two cores\n\n| meanwhile | tokens | p50, µs | p99, µs | p99 over quiet |\n|---|---|---:|---:|---:|\n")
 	for _, t := range tails {
 		fmt.Fprintf(w, "| %s | %s | %.1f | %.1f | %.2f |\n", t.situation, t.tokens, microseconds(t.p50), microseconds(t.p99), t.ratio)
 	}

@@ -64,7 +64,7 @@ func newSuite() (*suite, error) {
 			return nil, err
 		}
 	}
-	if err := s.addHostile("RS256"); err != nil {
+	if err := errors.Join(s.addIntrospected("ES256"), s.addHostile("RS256")); err != nil {
 		s.Close()
 		return nil, err
 	}
