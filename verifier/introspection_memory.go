@@ -119,26 +119,32 @@ func (m *answerMemory) mark(id tokenID) uint64 {
 	return m.forgotten[id[0]].Load()
 }
 
+// outdated reports that the token may have been forgotten since mark. What an
+// older question then brings must not touch what a newer one brought.
+func (m *answerMemory) outdated(id tokenID, mark uint64) bool {
+	return m.forgotten[id[0]].Load() != mark
+}
+
 // keep remembers an answer, unless its token was forgotten since mark.
 func (m *answerMemory) keep(id tokenID, mark uint64, c *confirmed, now time.Time) {
-	if m == nil || !now.Before(c.stale) || len(c.token.hidden().claims) > maxKeptAnswer {
+	if m == nil || !now.Before(c.stale) || len(c.token.hidden().claims) > maxKeptAnswer || m.outdated(id, mark) {
 		return
 	}
 	m.negatives.Remove(id)
 	m.positives.AddWithLifetime(id, c, c.stale.Sub(now)+time.Millisecond)
-	if m.forgotten[id[0]].Load() != mark {
+	if m.outdated(id, mark) { // just now
 		m.positives.Remove(id)
 	}
 }
 
 // refuse remembers a refusal in the place of what was known.
 func (m *answerMemory) refuse(id tokenID, mark uint64, err InvalidTokenError, now time.Time) {
-	if m == nil {
+	if m == nil || m.outdated(id, mark) {
 		return
 	}
 	m.positives.Remove(id)
 	m.negatives.AddWithLifetime(id, &refused{err, now.Add(m.negativeTTL)}, m.negativeTTL+time.Millisecond)
-	if m.forgotten[id[0]].Load() != mark {
+	if m.outdated(id, mark) {
 		m.negatives.Remove(id)
 	}
 }

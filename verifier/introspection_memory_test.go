@@ -356,6 +356,7 @@ func TestIntrospectionForgetsTheQuestionUnderWay(t *testing.T) {
 			t.Errorf("the early caller: %v", err)
 		}
 		i.refuse(opaque, verifier.ReasonInactive)
+		i.asked(2) // the late answer has not even taken the newer one away
 	})
 }
 
