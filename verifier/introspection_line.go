@@ -28,8 +28,6 @@ const (
 	openFor    = 2 * time.Second
 	// maxHold bounds how long the server can make us wait by Retry-After.
 	maxHold = time.Minute
-	// waitersPerSlot bounds the questions that wait for a free slot.
-	waitersPerSlot = 4
 )
 
 var (
@@ -45,16 +43,15 @@ type line struct {
 	client  *fetch.Client
 	accept  string
 	where   endpoint
-	slots   chan struct{}
-	waiting atomic.Int32
+	slots   *slots
 	breaker *gobreaker.CircuitBreaker[*fetch.Answer]
 
 	closed    atomic.Int64 // no question before, in ns since 1970
 	lastError atomic.Pointer[error]
 }
 
-func newLine(issuer, address string, auth clientauth.Method, client *fetch.Client, slots int, signed bool) *line {
-	l := &line{issuer: issuer, auth: auth, client: client, accept: "application/json", slots: make(chan struct{}, slots)}
+func newLine(issuer, address string, auth clientauth.Method, client *fetch.Client, most int, signed bool) *line {
+	l := &line{issuer: issuer, auth: auth, client: client, accept: "application/json", slots: newSlots(most)}
 	if signed {
 		l.accept = "application/" + signedType // RFC 9701 §4
 	}
@@ -84,10 +81,10 @@ func (l *line) ask(ctx context.Context, token string) (*fetch.Answer, time.Time,
 	if err := l.open(time.Now()); err != nil {
 		return nil, time.Time{}, err
 	}
-	if err := l.enter(ctx); err != nil {
-		return nil, time.Time{}, l.unavailable(err)
+	if !l.slots.enter(ctx) {
+		return nil, time.Time{}, l.unavailable(errBusy)
 	}
-	defer func() { <-l.slots }()
+	defer l.slots.leave()
 	// A slot may have come free because the server just failed.
 	if err := l.open(time.Now()); err != nil {
 		return nil, time.Time{}, err
@@ -128,25 +125,6 @@ func (l *line) paused() error {
 		return fmt.Errorf("%w, after: %w", errNotAsked, *last)
 	}
 	return fmt.Errorf("%w, after failures", errNotAsked)
-}
-
-// enter takes a slot, waiting for one in a bounded queue.
-func (l *line) enter(ctx context.Context) error {
-	select {
-	case l.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	defer l.waiting.Add(-1)
-	if int(l.waiting.Add(1)) > waitersPerSlot*cap(l.slots) {
-		return errBusy
-	}
-	select {
-	case l.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return errBusy
-	}
 }
 
 // post sends the question (RFC 7662 §2.1).

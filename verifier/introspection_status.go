@@ -94,8 +94,8 @@ func (i *Introspection) Status() IntrospectionStatus {
 	}
 	status := IntrospectionStatus{
 		Issuer:   i.issuer,
-		InFlight: len(i.line.slots),
-		Waiting:  int(i.line.waiting.Load()),
+		InFlight: len(i.line.slots.taken),
+		Waiting:  int(i.line.slots.waiting.Load()),
 		Breaker:  i.line.breaker.State().String(),
 		Counts:   i.counts.read(),
 	}

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxResolved    = 1000            // issuers, and refusals, remembered
-	maxResolving   = 16              // calls of Resolve at a time
+	maxResolving   = 16              // calls at a time about strangers, and as many about others
 	maxIssuerBytes = 1 << 10         // a longer iss is nobody's
 	resolvedFor    = 5 * time.Minute // an issuer is asked for again after
 	refusedFor     = time.Minute
@@ -28,7 +28,8 @@ type resolver struct {
 	known   *freelru.ShardedLRU[string, *trusted]
 	refused *freelru.ShardedLRU[string, struct{}]
 	flights singleflight.Group
-	slots   chan struct{}
+
+	strangers, renewals *slots
 }
 
 func newResolver(resolve func(context.Context, string) (*Issuer, error), compile func(Issuer) (*trusted, error)) *resolver {
@@ -38,7 +39,7 @@ func newResolver(resolve func(context.Context, string) (*Issuer, error), compile
 	known, _ := freelru.NewSharded[string, *trusted](maxResolved, hash)
 	refused, _ := freelru.NewSharded[string, struct{}](maxResolved, hash)
 	refused.SetLifetime(refusedFor)
-	return &resolver{resolve: resolve, compile: compile, known: known, refused: refused, slots: make(chan struct{}, maxResolving)}
+	return &resolver{resolve: resolve, compile: compile, known: known, refused: refused, strangers: newSlots(maxResolving), renewals: newSlots(maxResolving)}
 }
 
 // cached returns the issuer if it was resolved and is still current.
@@ -77,12 +78,15 @@ func (r *resolver) find(ctx context.Context, iss string) (*trusted, error) {
 }
 
 func (r *resolver) ask(ctx context.Context, iss string) (*trusted, error) {
-	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
-	case <-ctx.Done():
+	old, renewal := r.known.Get(iss)
+	slots := r.strangers
+	if renewal { // strangers, of whom anybody can invent many, must not delay it
+		slots = r.renewals
+	}
+	if !slots.enter(ctx) {
 		return nil, &UnavailableError{Err: errors.New("too many issuers are being resolved")}
 	}
+	defer slots.leave()
 	found, err := r.resolve(ctx, iss)
 	if err != nil {
 		return nil, &UnavailableError{Err: errors.New("looking the issuer up failed")}
@@ -98,7 +102,7 @@ func (r *resolver) ask(ctx context.Context, iss string) (*trusted, error) {
 	if err != nil {
 		return nil, &UnavailableError{Err: err}
 	}
-	if old, ok := r.known.Get(iss); ok && old.JWKSURI == issuer.JWKSURI && old.MetadataURL == issuer.MetadataURL {
+	if renewal && old.JWKSURI == issuer.JWKSURI && old.MetadataURL == issuer.MetadataURL {
 		issuer.keys = old.keys // what was fetched stays good
 	}
 	issuer.until = time.Now().Add(resolvedFor)

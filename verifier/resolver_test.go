@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/authtest"
@@ -111,6 +113,52 @@ func TestStrangersAreAskedForOnceAMinuteAndNeverFetched(t *testing.T) {
 		}
 		if n := directory.issuer.Hits(authtest.EndpointAll); n != 0 {
 			t.Errorf("%d requests for tokens of strangers", n)
+		}
+	})
+}
+
+// A directory that hangs on strangers, of whom a flood comes: few calls and few
+// goroutines, and a tenant that is due for another look is not kept waiting.
+func TestAFloodOfStrangersLeavesTenantsAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		issuer := authtest.NewIssuer(t, authtest.Config{Resources: []string{resource}, TokenLifetime: time.Hour})
+		var hanging, most atomic.Int64
+		jwt := newJWT(t, verifier.JWTConfig{
+			Resource: resource, Transport: issuer.Transport(),
+			Resolve: func(ctx context.Context, iss string) (*verifier.Issuer, error) {
+				if iss == issuer.URL() {
+					return &verifier.Issuer{URL: iss}, nil
+				}
+				most.Store(max(most.Load(), hanging.Add(1)))
+				defer hanging.Add(-1)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			},
+		})
+		good := issuer.Token(nil)
+		if _, err := jwt.Verify(t.Context(), good); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		before := runtime.NumGoroutine()
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for i := range 2000 {
+			_, _ = jwt.Verify(gone, issuer.Token(authtest.Claims{"iss": fmt.Sprintf("https://stranger%d.example", i)}))
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 16+64 {
+			t.Errorf("%d goroutines", n)
+		}
+		start := time.Now()
+		if _, err := jwt.Verify(t.Context(), good); err != nil || time.Since(start) != 0 {
+			t.Errorf("a tenant: %v after %v", err, time.Since(start))
+		}
+		_, err := jwt.Verify(t.Context(), issuer.Token(authtest.Claims{"iss": "https://last.example"}))
+		isUnavailable(t, err)
+		time.Sleep(time.Minute)
+		if most.Load() != 16 {
+			t.Errorf("%d calls at a time", most.Load())
 		}
 	})
 }
