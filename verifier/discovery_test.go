@@ -128,6 +128,49 @@ func TestDiscoveryFollowsKeysThatMoved(t *testing.T) {
 	}
 }
 
+// KS-18: providers keep keys on a third host, so a document may name one. It is
+// read again only when the keys there fail, and never where JWKSURI pins them.
+func TestDiscoveryDoesNotFollowAChangedDocumentAtWill(t *testing.T) {
+	for name, pinned := range map[string]string{"discovered": "", "pinned": "https://keys.example/jwks"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t)
+				document, evil := `{"issuer":"https://issuer.example","jwks_uri":"https://keys.example/jwks"}`, newKey(t, "ES256", "evil")
+				var discoveries, asked int
+				w.jwt = newJWT(t, verifier.JWTConfig{
+					Resource: resource, Issuers: []verifier.Issuer{{URL: w.issuer.URL(), JWKSURI: pinned}},
+					Transport: authtest.Network{
+						w.issuer.URL(): http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+							discoveries++
+							serveJSON(document).ServeHTTP(rw, r)
+						}),
+						"https://keys.example": http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(w.issuer.JWKS()) }),
+						"https://evil.example": http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+							asked++
+							_, _ = rw.Write([]byte(jwks(t, evil)))
+						}),
+					},
+				})
+				token, forged := w.token(nil), signWith(t, evil, nil, w.payload(nil))
+				w.accept(token)
+				document = strings.Replace(document, "keys.example", "evil.example", 1)
+				for range 24 * 6 {
+					pass(10 * time.Minute)
+					w.accept(token)
+					w.refuse(forged, verifier.ReasonUnknownKey)
+				}
+				want := 1
+				if pinned != "" {
+					want = 0
+				}
+				if discoveries != want || asked != 0 {
+					t.Errorf("%d discoveries, want %d; the other host was asked %d times", discoveries, want, asked)
+				}
+			})
+		})
+	}
+}
+
 // KS-20: a certificate that does not fit is a failure, never a warning.
 func TestTLSFaultsAreAnOutage(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
