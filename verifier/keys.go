@@ -216,7 +216,8 @@ func (k *keySource) pause(now time.Time, err error) time.Duration {
 
 // fetch returns the next snapshot. Whatever is not a set with usable keys is an
 // error, so that it cannot replace one.
-func (k *keySource) fetch(ctx context.Context, old *snapshot) (*snapshot, error) {
+func (k *keySource) fetch(ctx context.Context, old *snapshot) (_ *snapshot, err error) {
+	defer contain(&err, k.locate.issuer)
 	address, err := k.locate.address(ctx, k.client)
 	if err != nil {
 		return nil, err

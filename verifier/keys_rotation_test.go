@@ -72,8 +72,8 @@ func TestRotationDoesNotDelayKnownKeys(t *testing.T) {
 	})
 }
 
-// More clients than may wait for one refresh: those turned away must not be told
-// that their good token is invalid.
+// Many clients wait for one refresh: none may be told that its good token is
+// invalid.
 func TestRotationUnderLoadCallsNoGoodTokenInvalid(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t).warm()
