@@ -77,10 +77,11 @@ type IntrospectionConfig struct {
 	// Judge applies further rules to an active answer whose times are verified,
 	// before its audience is checked, as Issuer.Judge does. Nil: none.
 	Judge func(*Token) error
-	// Revoked reports that a remembered token may have been revoked, as a
-	// back-channel notice said. The token is then asked about again, and the
-	// server has the last word. It is called for every remembered token that is
-	// used, so it must be fast, and safe for concurrent use. Nil: no notices.
+	// Revoked reports that a token with an answer from before the request may have
+	// been revoked since, as a back-channel notice said. The token is then asked
+	// about again, and the server has the last word. It is called at every use of
+	// such an answer, so it must be fast, and safe for concurrent use. Nil: no
+	// notices.
 	Revoked func(*Token) bool
 	// NegativeTTL is how long a refusal is used. Zero: 5 s. At most a minute.
 	NegativeTTL time.Duration

@@ -189,21 +189,26 @@ func TestAFailingDirectoryIsUnavailableAndIsNotRemembered(t *testing.T) {
 	})
 }
 
+// The keys of another issuer would be there, and would fit.
 func TestResolveCannotAnswerWithAnotherIssuer(t *testing.T) {
 	for name, answer := range map[string]verifier.Issuer{
-		"another issuer": {URL: "https://other.example"},
-		"a template":     {URL: "https://issuer.example/{tenantid}", AnyTenant: true},
-		"a mistake":      {URL: authtest.DefaultURL, Algorithms: []string{"HS256"}},
+		"another issuer": {URL: otherIssuer},
+		"a template":     {URL: authtest.DefaultURL + "/{tenantid}", AnyTenant: true, JWKSURI: otherIssuer + "/jwks"},
+		"a mistake":      {URL: authtest.DefaultURL, Algorithms: []string{"HS256"}, JWKSURI: otherIssuer + "/jwks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				issuer := authtest.NewIssuer(t, authtest.Config{Resources: []string{resource}})
+				w := newWorld(t)
+				other := authtest.NewIssuer(t, authtest.Config{URL: otherIssuer, Resources: []string{resource}})
 				jwt := newJWT(t, verifier.JWTConfig{
-					Resource: resource, Transport: issuer.Transport(),
+					Resource: resource, Transport: authtest.Network{w.issuer.URL(): w.issuer, other.URL(): other},
 					Resolve: func(context.Context, string) (*verifier.Issuer, error) { return &answer, nil },
 				})
-				_, err := jwt.Verify(t.Context(), issuer.Token(nil))
+				_, err := jwt.Verify(t.Context(), signWith(t, other.Key(), nil, w.payload(nil)))
 				isUnavailable(t, err)
+				if n := other.Hits(authtest.EndpointAll); n != 0 {
+					t.Errorf("%d requests to the other issuer", n)
+				}
 			})
 		})
 	}

@@ -1,11 +1,17 @@
 package fetch_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 )
@@ -38,6 +44,37 @@ func TestGet_transports_that_break_the_contract(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// A pool opens no more connections than calls are made at a time.
+func TestNewPool_bounds_connections(t *testing.T) {
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // until then, nobody notices that the client left
+		<-r.Context().Done()
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := fetch.NewPool(nil, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var calls sync.WaitGroup
+	for range 20 {
+		calls.Go(func() {
+			if _, err := client.Post(ctx, server.URL, nil, url.Values{}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	calls.Wait()
+	if n := opened.Load(); n == 0 || n > 4 {
+		t.Errorf("%d connections for a pool of two", n)
 	}
 }
 
