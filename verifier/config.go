@@ -35,8 +35,9 @@ type JWTConfig struct {
 	// Resolve returns the issuer whose URL is iss, nil where it is not ours, for
 	// tenants that are known only at run time. It is asked about unverified text:
 	// look iss up, and never build a URL from it. Answers are kept for 5 minutes,
-	// refusals for one; an error counts as unavailable and is not kept. It must be
-	// safe for concurrent use. Nil: Issuers are all.
+	// refusals for one, a thousand of either; an error counts as unavailable and is
+	// not kept. It must respect ctx and be safe for concurrent use. Nil: Issuers are
+	// all.
 	Resolve func(ctx context.Context, iss string) (*Issuer, error)
 	// Leeway is the tolerated difference of clocks for exp, nbf and iat. Zero: 10
 	// s. At most 2 min.

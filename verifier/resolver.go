@@ -25,7 +25,7 @@ const (
 type resolver struct {
 	resolve func(context.Context, string) (*Issuer, error)
 	compile func(Issuer) (*trusted, error)
-	known   *freelru.ShardedLRU[string, *trusted]
+	known   *freelru.SyncedLRU[string, *trusted] // not sharded: those that fill first would drop tenants early
 	refused *freelru.ShardedLRU[string, struct{}]
 	flights singleflight.Group
 
@@ -36,7 +36,7 @@ func newResolver(resolve func(context.Context, string) (*Issuer, error), compile
 	seed := maphash.MakeSeed()
 	hash := func(iss string) uint32 { return uint32(maphash.String(seed, iss)) }
 	// The only error is a capacity of zero.
-	known, _ := freelru.NewSharded[string, *trusted](maxResolved, hash)
+	known, _ := freelru.NewSynced[string, *trusted](maxResolved, hash)
 	refused, _ := freelru.NewSharded[string, struct{}](maxResolved, hash)
 	refused.SetLifetime(refusedFor)
 	return &resolver{resolve: resolve, compile: compile, known: known, refused: refused, strangers: newSlots(maxResolving), renewals: newSlots(maxResolving)}
@@ -45,6 +45,15 @@ func newResolver(resolve func(context.Context, string) (*Issuer, error), compile
 // cached returns the issuer if it was resolved and is still current.
 func (r *resolver) cached(iss string) *trusted {
 	if issuer, ok := r.known.Get(iss); ok && time.Now().Before(issuer.until) {
+		return issuer
+	}
+	return nil
+}
+
+// judged returns the issuer of a token that find was asked about a moment ago: a
+// verification may take longer than was left of its time.
+func (r *resolver) judged(iss string) *trusted {
+	if issuer, ok := r.known.Get(iss); ok && time.Now().Before(issuer.until.Add(fetch.Timeout)) {
 		return issuer
 	}
 	return nil

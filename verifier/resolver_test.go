@@ -96,6 +96,58 @@ func TestAResolvedTenantThatIsRemovedIsRefusedWithinFiveMinutes(t *testing.T) {
 	})
 }
 
+// The front door looks the issuer up after a verification that waited for keys.
+func TestATenantIsKnownWhenItsTokenIsVerified(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		directory, jwt := newTenants(t)
+		if _, err := jwt.Verify(t.Context(), directory.issuer.Token(nil)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5*time.Minute - time.Second)
+		directory.issuer.Rotate(0)
+		directory.issuer.SetFault(authtest.EndpointKeys, authtest.Slow(4*time.Second))
+		token, err := jwt.Verify(t.Context(), directory.issuer.Token(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := jwt.Lookup(token.Issuer); !ok {
+			t.Error("Lookup does not know the issuer of a token that was just verified")
+		}
+		time.Sleep(time.Minute)
+		if _, ok := jwt.Lookup(token.Issuer); ok {
+			t.Error("Lookup knows it for ever")
+		}
+	})
+}
+
+// As many tenants as are promised, whatever their names hash to: one that drops out
+// early loses its keys, and with them the pause between fetches.
+func TestAThousandTenantsAreRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const tenants = 1000
+		w := newWorld(t)
+		calls := 0
+		jwt := newJWT(t, verifier.JWTConfig{
+			Resource: resource, Transport: w.issuer.Transport(), CacheSize: -1,
+			Resolve: func(_ context.Context, iss string) (*verifier.Issuer, error) {
+				calls++
+				return &verifier.Issuer{URL: iss, JWKSURI: w.issuer.URL() + "/jwks"}, nil
+			},
+		})
+		for range 2 {
+			for n := range tenants {
+				iss := fmt.Sprintf("https://tenant%d.example", n)
+				if _, err := jwt.Verify(t.Context(), w.token(raw{"iss": quote(iss)})); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if calls != tenants || w.keyHits() != tenants {
+			t.Errorf("%d calls of Resolve and %d fetches of keys for %d tenants", calls, w.keyHits(), tenants)
+		}
+	})
+}
+
 func TestStrangersAreAskedForOnceAMinuteAndNeverFetched(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		directory, jwt := newTenants(t)

@@ -59,7 +59,7 @@ func (j *JWT) configured(iss string) *trusted {
 func (j *JWT) Lookup(iss string) (Issuer, bool) {
 	issuer := j.configured(iss)
 	if issuer == nil && j.resolver != nil {
-		issuer = j.resolver.cached(iss)
+		issuer = j.resolver.judged(iss)
 	}
 	if issuer == nil {
 		return Issuer{}, false
