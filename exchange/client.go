@@ -32,6 +32,7 @@ type Client struct {
 	outbound *fetch.Client
 	where    *endpoint
 	memory   *memory
+	observe  func(context.Context, Event)
 	seed     [32]byte
 	flights  singleflight.Group
 }
@@ -54,11 +55,14 @@ func (c *Client) Exchange(ctx context.Context, request Request) (*Token, error) 
 	if c == nil || c.where == nil {
 		return nil, errUnmade
 	}
+	start := time.Now()
 	w, err := c.compile(request.Target, c.dialect.grant)
-	if err != nil {
-		return nil, err
+	q := &question{wanted: w, subject: request.Subject}
+	var e *entry
+	if err == nil {
+		e, err = c.forUser(ctx, q, start)
 	}
-	_, e, err := c.forUser(ctx, request.Subject, w)
+	c.report(ctx, TriggerCall, q, start, err)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +75,14 @@ func (c *Client) ClientCredentials(ctx context.Context, target Target) (*Token, 
 	if c == nil || c.where == nil {
 		return nil, errUnmade
 	}
+	start := time.Now()
 	w, err := c.compile(target, grantClient)
-	if err != nil {
-		return nil, err
+	q := &question{wanted: w, key: c.key(nil, w, nil)}
+	var e *entry
+	if err == nil {
+		e, err = c.obtain(ctx, q, start)
 	}
-	e, err := c.obtain(ctx, &question{wanted: w, key: c.key(nil, w, nil)}, time.Now())
+	c.report(ctx, TriggerCall, q, start, err)
 	if err != nil {
 		return nil, err
 	}
@@ -94,37 +101,45 @@ func (c *Client) Check(target Target) error {
 
 var errUnmade = errors.New("exchange: the client was not made by New")
 
-// A question is all that one request to the server depends on.
+// A question is all that one request to the server depends on. It is one caller's.
 type question struct {
 	*wanted
 
 	key     key
 	subject *verifier.Token // nil: ourselves
 	actor   *Token
+	how     Result // of the last token; not for the request, which outlives the caller
 }
 
-// forUser returns a token for the user whose token is subject, or in ctx.
-func (c *Client) forUser(ctx context.Context, subject *verifier.Token, w *wanted) (*question, *entry, error) {
-	if subject == nil {
-		subject, _ = verifier.FromContext(ctx)
+// forUser returns a token for the user whose token is the question's, or in ctx.
+func (c *Client) forUser(ctx context.Context, q *question, now time.Time) (*entry, error) {
+	if q.subject == nil {
+		q.subject, _ = verifier.FromContext(ctx)
 	}
-	now := time.Now()
-	if err := c.admit(subject, now); err != nil {
-		return nil, nil, err
+	if err := c.admit(q.subject, now); err != nil {
+		return nil, err
 	}
-	q := &question{wanted: w, subject: subject}
-	if w.Actor != nil {
+	if q.Actor != nil {
 		var err error
-		if q.actor, err = w.Actor(ctx); err != nil {
-			return nil, nil, c.actorFailed(ctx, err)
+		if q.actor, err = q.acting(ctx); err != nil {
+			return nil, c.actorFailed(ctx, err)
 		}
 		if q.actor.AccessToken() == "" || q.actor.Type == "" {
-			return nil, nil, c.misused("Target.Actor returned no token")
+			return nil, c.misused("Target.Actor returned no token")
 		}
 	}
-	q.key = c.key(subject, w, q.actor)
-	e, err := c.obtain(ctx, q, now)
-	return q, e, err
+	q.key = c.key(q.subject, q.wanted, q.actor)
+	return c.obtain(ctx, q, now)
+}
+
+// acting calls Target.Actor.
+func (w *wanted) acting(ctx context.Context) (token *Token, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &Error{Err: panicked("it", value)}
+		}
+	}()
+	return w.Actor(ctx)
 }
 
 // actorFailed gives an error of Target.Actor our class: whatever it was, the user's
@@ -163,11 +178,25 @@ func (c *Client) admit(subject *verifier.Token, now time.Time) error {
 func (c *Client) obtain(ctx context.Context, q *question, now time.Time) (*entry, error) {
 	if e := c.memory.get(q.key, now); e != nil {
 		if e.due(now) {
-			c.flights.DoChan(string(q.key[:]), func() (any, error) { return c.fly(q, e) })
+			c.refresh(q, e)
 		}
+		q.how = ResultRemembered
 		return e, nil
 	}
 	return c.fetch(ctx, q, nil)
+}
+
+// refresh replaces a token ahead of its end. Nobody waits, so it reports itself.
+func (c *Client) refresh(q *question, old *entry) {
+	own := *q
+	c.flights.DoChan(string(q.key[:]), func() (any, error) {
+		start := time.Now()
+		e, how, err := c.fly(&own, old)
+		own.how = how
+		defer func() { _ = recover() }() // of an observer's panic, which would end the process here
+		c.report(context.Background(), TriggerAhead, &own, start, err)
+		return e, err
+	})
 }
 
 // fetch waits for the one request about q, which outlives any one caller and owns
@@ -176,7 +205,12 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	answer := c.flights.DoChan(string(q.key[:]), func() (any, error) { return c.fly(q, stale) })
+	how := ResultShared
+	answer := c.flights.DoChan(string(q.key[:]), func() (any, error) {
+		e, ours, err := c.fly(q, stale)
+		how = ours
+		return e, err
+	})
 	// It ends in time by itself, unless Transport or Auth ignore their context.
 	deadline := time.NewTimer(c.timeout + c.timeout/50)
 	defer deadline.Stop()
@@ -185,6 +219,7 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 		if result.Err != nil {
 			return nil, result.Err
 		}
+		q.how = how
 		return result.Val.(*entry), nil
 	case <-deadline.C:
 		return nil, &Error{Issuer: c.issuer, Err: errors.New("no answer in time")}
@@ -194,10 +229,10 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 }
 
 // fly obtains a token and remembers it.
-func (c *Client) fly(q *question, stale *entry) (*entry, error) {
+func (c *Client) fly(q *question, stale *entry) (*entry, Result, error) {
 	// Another request may have ended between the caller's look and this one.
 	if e := c.memory.get(q.key, time.Now()); e != nil && e != stale {
-		return e, nil
+		return e, ResultRemembered, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
@@ -208,15 +243,21 @@ func (c *Client) fly(q *question, stale *entry) (*entry, error) {
 		c.memory.drop(q.key)
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	e := newEntry(token, q.subject, q.key, asked)
 	c.memory.put(q.key, e, time.Now())
-	return e, nil
+	return e, ResultObtained, nil
 }
 
-// ask makes one request. The error is an *Error.
-func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (*Token, error) {
+// ask makes one request. The error is an *Error, also where Config.Auth or
+// Config.Transport panic: in this goroutine, that would end the process.
+func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (token *Token, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			token, err = nil, &Error{Issuer: c.issuer, Err: panicked("Config.Auth or Config.Transport", value)}
+		}
+	}()
 	address, err := c.where.find(ctx, c.outbound)
 	if err != nil {
 		return nil, &Error{Issuer: c.issuer, Err: err}
@@ -233,8 +274,7 @@ func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (*Token,
 		c.where.learn(err)
 		return nil, c.failed(q, err, *said)
 	}
-	token, err := c.read(received, q.wanted, q.subject.DangerouslyRaw(), asked)
-	if err != nil {
+	if token, err = c.read(received, q.wanted, q.subject.DangerouslyRaw(), asked); err != nil {
 		return nil, &Error{Issuer: c.issuer, Status: http.StatusOK, Err: err}
 	}
 	return token, nil

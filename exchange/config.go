@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -55,6 +56,10 @@ type Config struct {
 	// providers add what the client is always granted, and their presets say so
 	// here; for others, it hides that the API is given more than it needs.
 	AcceptWiderScopes bool
+	// Observe is told of every need for a token, after it is known how it ended: in
+	// the caller's goroutine and with its context, except for TriggerAhead. It must
+	// be fast and safe for concurrent use. Nil: nobody is told, at no cost.
+	Observe func(context.Context, Event)
 
 	dialect dialect
 	mistake error // of a preset
@@ -79,6 +84,7 @@ func New(config Config) (*Client, error) {
 		dialect:  config.dialect.completed(),
 		outbound: fetch.NewClient(refusals{transport}),
 		where:    newEndpoint(config.Issuer, config.TokenEndpoint),
+		observe:  config.Observe,
 		memory:   newMemory(cmp.Or(config.CacheSize, defaultCacheSize)),
 	}
 	if len(c.subjects) == 0 {

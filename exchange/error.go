@@ -119,3 +119,7 @@ var errAnswer = errors.New("the answer is not usable")
 func badAnswer(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errAnswer}, args...)...)
 }
+
+// panicked describes the panic of a function that this server was given. The value
+// stays out: it may hold a secret.
+func panicked(who string, value any) error { return fmt.Errorf("%s panicked with a %T", who, value) }

@@ -48,7 +48,9 @@ type transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	q, e, err := t.credential(request)
+	start, q := time.Now(), &question{wanted: t.wanted}
+	e, err := t.credential(request, q, start)
+	t.client.report(request.Context(), TriggerCall, q, start, err)
 	if err != nil {
 		if request.Body != nil {
 			_ = request.Body.Close()
@@ -62,15 +64,15 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return t.again(request, response, q, e)
 }
 
-func (t *transport) credential(request *http.Request) (*question, *entry, error) {
+func (t *transport) credential(request *http.Request, q *question, now time.Time) (*entry, error) {
 	if problem := t.misdirected(request); problem != "" {
-		return nil, nil, t.client.misused(problem)
+		return nil, t.client.misused(problem)
 	}
-	q, e, err := t.client.forUser(request.Context(), nil, t.wanted)
+	e, err := t.client.forUser(request.Context(), q, now)
 	if err == nil && e.token.Scheme != "Bearer" {
-		return nil, nil, &Error{Issuer: t.client.issuer, Status: http.StatusOK, Err: badAnswer("token_type is not Bearer, and proofs are not supported here")}
+		return nil, &Error{Issuer: t.client.issuer, Status: http.StatusOK, Err: badAnswer("token_type is not Bearer, and proofs are not supported here")}
 	}
-	return q, e, err
+	return e, err
 }
 
 // misdirected says why a request must not carry the token, or nothing. Host decides
@@ -148,13 +150,16 @@ func (t *transport) again(request *http.Request, refused *http.Response, q *ques
 func (c *Client) renew(request *http.Request, q *question, used *entry) (*entry, error) {
 	now := time.Now()
 	if e := c.memory.get(q.key, now); e != nil && e.token != used.token {
-		return e, nil // somebody was faster
+		q.how = ResultRemembered // somebody was faster
+		c.report(request.Context(), TriggerUnauthorized, q, now, nil)
+		return e, nil
 	}
 	if now.UnixNano() < used.renew.Load() {
 		return nil, nil
 	}
 	next := now.Add(retryAfter).UnixNano()
 	fresh, err := c.fetch(request.Context(), q, used)
+	c.report(request.Context(), TriggerUnauthorized, q, now, err)
 	if err != nil {
 		used.renew.Store(next)
 		return nil, err
