@@ -42,20 +42,39 @@ func (r *running) stop() error {
 	return nil
 }
 
+// loopback listens on an address that no other machine reaches.
+func loopback() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+
+// startBackEnd starts the API behind the MCP server.
+func startBackEnd(listener net.Listener, setup setup) (*running, error) {
+	handler, err := newBackEnd(setup)
+	if err != nil {
+		return nil, err
+	}
+	return start(listener, handler), nil
+}
+
 // startIssuer starts the embedded authorization server. It approves every login
 // at once, so it listens on loopback only, whatever the MCP server does.
 func startIssuer(setup setup) (*running, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := loopback()
 	if err != nil {
 		return nil, err
 	}
 	url := "http://" + listener.Addr().String()
 	issuer, err := authtest.New(authtest.Config{
-		URL:          url,
-		Resources:    []string{setup.resource},
-		Scopes:       setup.scopes(),
-		AutoApprove:  true,
-		Clients:      []authtest.Client{{ID: introspector, Secret: string(setup.secret)}},
+		URL:         url,
+		Resources:   []string{setup.resource},
+		Scopes:      setup.scopes(),
+		AutoApprove: true,
+		Clients: []authtest.Client{
+			{ID: serverID, Secret: string(setup.secret)},
+			{ID: backEndID, Secret: string(setup.secret)},
+		},
+		Exchanges: []authtest.Exchange{{
+			ClientID: serverID, Resource: setup.resource,
+			Targets: []string{setup.backEnd}, Scopes: []string{reportScope},
+		}},
 		Subject:      "alice",
 		OpaqueTokens: setup.introspect,
 	})

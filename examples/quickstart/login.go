@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
 func (s *story) register(ctx context.Context) error {
@@ -64,21 +63,10 @@ func (s *story) showClaims(grant *grant) (string, error) {
 		return "", err
 	}
 	s.out.row("claims", "of the token, unverified:")
-	for _, name := range []string{"iss", "aud", "sub", "client_id", "scope", "exp"} {
-		if value, ok := claims[name]; ok {
-			s.out.hang(fmt.Sprintf("%-10s %s", name, display(name, value)))
-		}
-	}
+	s.out.claims(claims)
 	if claims["aud"] != s.setup.resource {
 		return "", errors.New("the token is for another resource")
 	}
 	held, _ := claims["scope"].(string)
 	return held, nil
-}
-
-func display(name string, value any) string {
-	if seconds, ok := value.(float64); ok && name == "exp" {
-		return time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339)
-	}
-	return fmt.Sprint(value)
 }

@@ -1,6 +1,6 @@
 // Quickstart protects the tools of an MCP server, each by its own scopes, and then
-// plays its client to show what happens on the wire, from the first 401 to a
-// step-up of scopes.
+// plays its client to show what happens on the wire, from the first 401 to a call
+// of another API as the user and a step-up of scopes.
 //
 //	go run ./examples/quickstart
 //
@@ -99,12 +99,23 @@ func play(ctx context.Context, o options, out *transcript) (err error) {
 		setup.resource = "http://" + reachable(listener.Addr()) + "/mcp"
 	}
 	if !setup.external {
+		behind, err := loopback()
+		if err != nil {
+			return err
+		}
+		defer behind.Close()
+		setup.backEnd = "http://" + behind.Addr().String() + "/reports"
 		issuer, err := startIssuer(setup)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, issuer.stop()) }()
 		setup.issuer = issuer.url
+		backEnd, err := startBackEnd(behind, setup)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, backEnd.stop()) }()
 	}
 
 	handler, err := newHandler(setup)

@@ -30,12 +30,16 @@ func TestTheWholeStoryHolds(t *testing.T) {
 		"7.  A person logs in", "code_challenge_method=S256", "302 Found", "code=(not shown)",
 		"8.  The client trades", "access_token              (not shown)", "sub        alice", "scope      mcp:tools\n",
 		"9.  With the token", "Hello alice, here is your data.",
-		"10.  Another tool", "403 Forbidden", `error="insufficient_scope"`, `scope="mcp:admin mcp:tools"`,
-		"11.  Step-up", "302 Found",
-		"12.  The new token", "scope      mcp:admin mcp:tools\n",
-		"13.  Now the tool answers", "Hello alice, here is the report.",
-		"14.  And the list is complete", "tools                     admin_report protected_data public_info\n",
-		"15.  What the operator sees", "allowed", "anonymous", "unauthenticated", "insufficient_scope", "jwt_cold",
+		"10.  A tool calls another API",
+		"the MCP server got", "/mcp\n", "sub        alice", "scope      mcp:tools\n",
+		"the other API got", "/reports\n", "sub        alice", "act        sub=gatehouse-quickstart\n", "scope      reports:read\n",
+		"11.  That API refuses", "401 Unauthorized", `error="invalid_token"`, "for another resource",
+		"12.  Another tool", "403 Forbidden", `error="insufficient_scope"`, `scope="mcp:admin mcp:tools"`,
+		"13.  Step-up", "302 Found",
+		"14.  The new token", "scope      mcp:admin mcp:tools\n",
+		"15.  Now the tool answers", "Hello alice, here is the report.",
+		"16.  And the list is complete", "tools                     admin_report downstream_report protected_data public_info\n",
+		"17.  What the operator sees", "allowed", "anonymous", "unauthenticated", "insufficient_scope", "jwt_cold",
 	)
 	if strings.Contains(transcript, "introspect") {
 		t.Error("it tells of introspection, and there is none")
@@ -50,11 +54,15 @@ func TestTheSameStoryHoldsForOpaqueTokens(t *testing.T) {
 		"3.  A protected tool", "401 Unauthorized",
 		"8.  The client trades", "access_token              (not shown)", "scope                     mcp:tools\n", "none to see: it will be introspected",
 		"9.  With the token", "Hello alice, here is your data.",
-		"10.  Another tool", "403 Forbidden", `error="insufficient_scope"`, `scope="mcp:admin mcp:tools"`,
-		"12.  The new token", "scope                     mcp:admin mcp:tools\n",
-		"13.  Now the tool answers", "Hello alice, here is the report.",
-		"14.  And the list is complete", "tools                     admin_report protected_data public_info\n",
-		"15.  What the operator sees", "insufficient_scope", "introspection  ",
+		"10.  A tool calls another API",
+		"the MCP server got", "/mcp\n", "sub        alice", "scope      mcp:tools\n",
+		"the other API got", "/reports\n", "sub        alice", "act        sub=gatehouse-quickstart\n", "scope      reports:read\n",
+		"11.  That API refuses", "401 Unauthorized", `error="invalid_token"`,
+		"12.  Another tool", "403 Forbidden", `error="insufficient_scope"`, `scope="mcp:admin mcp:tools"`,
+		"14.  The new token", "scope                     mcp:admin mcp:tools\n",
+		"15.  Now the tool answers", "Hello alice, here is the report.",
+		"16.  And the list is complete", "tools                     admin_report downstream_report protected_data public_info\n",
+		"17.  What the operator sees", "insufficient_scope", "introspection  ",
 	)
 	if strings.Contains(transcript, "JWT") || strings.Contains(transcript, "jwt_") {
 		t.Error("it tells of JWTs, and there are none")
@@ -92,6 +100,9 @@ func TestAnExternalIssuerIsShownAsFarAsItGoes(t *testing.T) {
 		"token_endpoint            "+issuer.URL()+"/token",
 		"6.  The rest needs a person", "files:read",
 	)
+	if strings.Contains(stdout.String(), "reports") {
+		t.Error("it tells of the API behind the MCP server, which the external provider knows nothing of")
+	}
 	if hits := issuer.Hits(authtest.EndpointRegister) + issuer.Hits(authtest.EndpointAuthorize); hits != 0 {
 		t.Errorf("the external provider saw %d requests that write or log in", hits)
 	}

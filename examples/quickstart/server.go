@@ -22,8 +22,11 @@ const metricsPath = "/metrics"
 
 const adminScope = "mcp:admin"
 
-// introspector is our client_id at the embedded issuer.
-const introspector = "gatehouse-quickstart"
+// The client_ids of the two servers at the embedded issuer.
+const (
+	serverID  = "gatehouse-quickstart"
+	backEndID = "gatehouse-quickstart-back-end"
+)
 
 // setup is what the servers and the story agree on.
 type setup struct {
@@ -32,7 +35,8 @@ type setup struct {
 	scope      string // what protected_data needs
 	external   bool   // the authorization server is not ours
 	introspect bool   // tokens are opaque
-	secret     secret // of introspector
+	secret     secret // of the servers, at the embedded issuer
+	backEnd    string // URL of the API that downstream_report calls; empty: none
 }
 
 // scopes are the ones that clients may ask for without a better hint. An
@@ -50,9 +54,10 @@ func (s setup) policy() scopes.Policy {
 	return scopes.Policy{
 		Discovery: scopes.Public(),
 		Tools: map[string]scopes.Requirement{
-			publicInfo:    scopes.Public(),
-			protectedData: scopes.All(s.scope),
-			adminReport:   scopes.All(adminScope),
+			publicInfo:       scopes.Public(),
+			protectedData:    scopes.All(s.scope),
+			downstreamReport: scopes.All(s.scope),
+			adminReport:      scopes.All(adminScope),
 		},
 	}
 }
@@ -60,7 +65,7 @@ func (s setup) policy() scopes.Policy {
 // newHandler wires the MCP server: this is the part to copy.
 func newHandler(setup setup) (http.Handler, error) {
 	observed := metrics.New(metrics.Config{Resources: []string{setup.resource}})
-	judge, err := newVerifier(setup)
+	judge, err := newVerifier(setup, setup.resource, serverID)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +101,14 @@ func newHandler(setup setup) (http.Handler, error) {
 	server := mcp.NewServer(&mcp.Implementation{Name: "gatehouse-quickstart", Version: "1"}, nil)
 	server.AddReceivingMiddleware(mcpsdk.Filter(guard.Filter(policy)))
 	addTools(server)
+	if setup.backEnd != "" {
+		reports, err := newReports(setup)
+		if err != nil {
+			return nil, err
+		}
+		tool := &mcp.Tool{Name: downstreamReport, Description: "A report of another API, called as the user."}
+		mcp.AddTool(server, tool, downstream(reports, setup.backEnd))
+	}
 
 	mux := http.NewServeMux()
 	mux.Handle(guard.Metadata().Path(), guard.Metadata())
@@ -106,15 +119,15 @@ func newHandler(setup setup) (http.Handler, error) {
 }
 
 // newVerifier returns nil, the built-in verifier of JWTs, unless tokens are
-// opaque.
-func newVerifier(setup setup) (verifier.Verifier, error) {
+// opaque. clientID is who asks about them.
+func newVerifier(setup setup, resource, clientID string) (verifier.Verifier, error) {
 	if !setup.introspect {
 		return nil, nil
 	}
 	return verifier.NewIntrospection(verifier.IntrospectionConfig{
-		Resource: setup.resource,
+		Resource: resource,
 		Issuer:   setup.issuer,
-		Auth:     clientauth.SecretBasic(introspector, string(setup.secret)),
+		Auth:     clientauth.SecretBasic(clientID, string(setup.secret)),
 	})
 }
 

@@ -11,9 +11,10 @@ import (
 
 // The tools, by name.
 const (
-	publicInfo    = "public_info"
-	protectedData = "protected_data"
-	adminReport   = "admin_report"
+	publicInfo       = "public_info"
+	protectedData    = "protected_data"
+	adminReport      = "admin_report"
+	downstreamReport = "downstream_report"
 )
 
 func addTools(server *mcp.Server) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A transcript prints what happened, as numbered steps of aligned rows.
@@ -58,6 +59,23 @@ func (t *transcript) hang(lines ...string) {
 func (t *transcript) count(name string, value float64) {
 	if value > 0 {
 		t.hang(fmt.Sprintf("%-20s %v", name, value))
+	}
+}
+
+// claims prints those claims of a token that belong to the story.
+func (t *transcript) claims(all map[string]any) {
+	for _, name := range []string{"iss", "aud", "sub", "act", "client_id", "scope", "exp"} {
+		value, ok := all[name]
+		if !ok {
+			continue
+		}
+		if seconds, ok := value.(float64); ok && name == "exp" {
+			value = time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339)
+		}
+		if inner, ok := value.(map[string]any); ok { // act
+			value = fmt.Sprintf("sub=%v", inner["sub"])
+		}
+		t.hang(fmt.Sprintf("%-10s %v", name, value))
 	}
 }
 
