@@ -5,13 +5,17 @@
 // --opaque issues access tokens that only introspection explains. The clients
 // "gatehouse", "gatehouse-post" and "gatehouse-key" may ask, each with another
 // authentication, and their answers are signed where they accept that. The
-// private key of the last one is in client.pem beside FILE.
+// private key of the last one is in client.pem beside FILE. "gatehouse" may
+// exchange tokens too.
 //
 // Prints {"issuer": URL} once it listens. Then it answers each JSON line on
 // standard input with one JSON line:
 //
 //   {"do": "next", "lifetime": N}  the next access token lives N seconds; a
 //                                  negative N makes a JWT that has expired
+//   {"do": "exchange", "from": A, "to": B, "scope": S}
+//                                  tokens for A are exchanged for tokens for B
+//                                  with scope S, for "gatehouse"
 //   {"do": "log"}                  what happened so far
 //
 // Ends when standard input closes.
@@ -23,6 +27,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Provider } from 'oidc-provider';
+import { actClaim, addTokenExchange, tokenExchange } from './exchange.mjs';
 import { emit, endWithStarter } from './runtime.mjs';
 
 const { values: args } = parseArgs({
@@ -36,6 +41,7 @@ const { values: args } = parseArgs({
 
 const defaultLifetime = 3600;
 let nextLifetime = defaultLifetime;
+let exchange = {};
 const log = [];
 
 // The keys outlive the process, so that a token issued before an outage is
@@ -80,6 +86,15 @@ function mayIntrospect(ctx, { clientId }) {
   return may;
 }
 
+function resourceServer(ctx, resource) {
+  return {
+    audience: resource,
+    scope: 'mcp:tools mcp:admin',
+    accessTokenFormat: args.opaque ? 'opaque' : 'jwt',
+    jwt: { sign: { alg: args.alg } },
+  };
+}
+
 function configuration() {
   return {
     jwks: signingKeys(args.keys),
@@ -88,7 +103,7 @@ function configuration() {
     pkce: { required: () => true },
     clients: [
       client('machine', { client_secret: secret, grant_types: ['client_credentials'] }),
-      client('gatehouse', { client_secret: secret }),
+      client('gatehouse', { client_secret: secret, grant_types: [tokenExchange] }),
       client('gatehouse-post', { client_secret: secret, token_endpoint_auth_method: 'client_secret_post' }),
       client('gatehouse-key', { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [clientKey()] } }),
     ],
@@ -105,12 +120,7 @@ function configuration() {
       registration: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        getResourceServerInfo: (ctx, resource) => ({
-          audience: resource,
-          scope: 'mcp:tools mcp:admin',
-          accessTokenFormat: args.opaque ? 'opaque' : 'jwt',
-          jwt: { sign: { alg: args.alg } },
-        }),
+        getResourceServerInfo: resourceServer,
       },
       revocation: { enabled: true },
     },
@@ -120,6 +130,7 @@ function configuration() {
       properties: ['scope'],
       validator: (ctx, key, value, metadata) => { delete metadata.scope; },
     },
+    extraTokenClaims: actClaim,
     ttl: {
       AccessToken: () => Math.max(nextLifetime, 1),
       ClientCredentials: () => Math.max(nextLifetime, 1),
@@ -172,10 +183,13 @@ function record(provider) {
   }
 }
 
-function answer({ do: command, lifetime }) {
+function answer({ do: command, lifetime, ...order }) {
   switch (command) {
     case 'next':
       nextLifetime = lifetime;
+      return {};
+    case 'exchange':
+      exchange = order;
       return {};
     case 'log':
       return { log };
@@ -189,6 +203,7 @@ const server = createServer();
 server.listen(Number(args.port), '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, configuration());
+  addTokenExchange(provider, resourceServer, () => exchange);
   const oidc = provider.callback();
   record(provider);
   server.on('request', (req, res) => {
