@@ -268,11 +268,10 @@ func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (token *
 		// As text: what class the source of our credentials gave it means nothing here.
 		return nil, &Error{Issuer: c.issuer, Err: fmt.Errorf("%w: %s", verifier.ErrOurCredentials, err)}
 	}
-	ctx, said := withRefusal(ctx)
 	received, err := c.outbound.Post(ctx, address, header, form)
 	if err != nil {
 		c.where.learn(err)
-		return nil, c.failed(q, err, *said)
+		return nil, c.failed(q, err)
 	}
 	if token, err = c.read(received, q.wanted, q.subject.DangerouslyRaw(), asked); err != nil {
 		return nil, &Error{Issuer: c.issuer, Status: http.StatusOK, Err: err}
@@ -281,14 +280,14 @@ func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (token *
 }
 
 // failed describes a request without a token.
-func (c *Client) failed(q *question, err error, said refusal) error {
+func (c *Client) failed(q *question, err error) error {
 	failure := &Error{Issuer: c.issuer, Err: err, userless: q.subject == nil}
 	if status, ok := errors.AsType[*fetch.StatusError](err); ok {
 		failure.Status, failure.RetryAfter, failure.Err = status.Status, status.RetryAfter, nil
 	}
 	if coded, ok := errors.AsType[*fetch.OAuthError](err); ok {
 		failure.Code = coded.Code
-		failure.Claims, failure.interaction = said.claims, said.interaction
+		failure.challenge(coded)
 	}
 	// RFC 6749 §5.2: these are about us, and no client can do anything about it.
 	ours := failure.Code == "invalid_client" || failure.Code == "unauthorized_client" || failure.Code == "" && failure.Status == http.StatusUnauthorized

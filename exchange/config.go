@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -20,7 +19,7 @@ const (
 	defaultCacheSize = 10_000
 	maxCacheSize     = 1_000_000
 	minTimeout       = 10 * time.Millisecond
-	connections      = 64
+	connections      = 64 // at a time, of our own transport
 )
 
 // Config configures New, which copies it. The presets return one with all but
@@ -71,10 +70,6 @@ func New(config Config) (*Client, error) {
 	if err := errors.Join(config.mistakes()...); err != nil {
 		return nil, err
 	}
-	transport := config.Transport
-	if transport == nil {
-		transport = newTransport()
-	}
 	c := &Client{
 		issuer:   config.Issuer,
 		auth:     config.Auth,
@@ -82,7 +77,7 @@ func New(config Config) (*Client, error) {
 		timeout:  cmp.Or(config.Timeout, fetch.Timeout),
 		wider:    config.AcceptWiderScopes,
 		dialect:  config.dialect.completed(),
-		outbound: fetch.NewClient(refusals{transport}),
+		outbound: fetch.NewPool(config.Transport, connections),
 		where:    newEndpoint(config.Issuer, config.TokenEndpoint),
 		observe:  config.Observe,
 		memory:   newMemory(cmp.Or(config.CacheSize, defaultCacheSize)),
@@ -92,23 +87,6 @@ func New(config Config) (*Client, error) {
 	}
 	_, _ = rand.Read(c.seed[:]) // never fails
 	return c, nil
-}
-
-// newTransport makes the default, which neither decompresses nor keeps more
-// connections than a busy server needs.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: fetch.Timeout}).DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    fetch.Timeout,
-		ResponseHeaderTimeout:  fetch.Timeout,
-		MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConnsPerHost:    connections,
-		MaxConnsPerHost:        connections,
-		IdleConnTimeout:        30 * time.Second,
-		DisableCompression:     true,
-	}
 }
 
 func (config Config) mistakes() (mistakes []error) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
@@ -102,6 +104,19 @@ func (e *Error) class() error {
 // definite reports that another try would end the same way, so that what was
 // issued before must not be used any longer either.
 func (e *Error) definite() bool { return e.class() != verifier.ErrUnavailable }
+
+// challenge reads what Microsoft Entra ID says beside the code.
+func (e *Error) challenge(said *fetch.OAuthError) {
+	var object map[string]strictjson.Value
+	if strictjson.Object([]byte(said.Claims), &object) == nil {
+		e.Claims = said.Claims
+	}
+	switch said.Suberror {
+	case "basic_action", "additional_action", "consent_required":
+		e.interaction = true
+	}
+	e.interaction = e.interaction || e.Claims != ""
+}
 
 // misuse is the cause where nothing was asked, because of who called how.
 type misuse string

@@ -32,6 +32,9 @@ type OAuthError struct {
 	StatusError
 	// Code is a registered error code, never other text of the server's.
 	Code string
+	// Suberror and Claims are what Microsoft Entra ID says beside it, as it came:
+	// empty where there is no such string. They may repeat what was sent.
+	Suberror, Claims string
 }
 
 // Error names the status and the code.
@@ -88,26 +91,23 @@ func (c *Client) Post(ctx context.Context, address string, header http.Header, f
 // failure describes an answer that is not 200.
 func failure(response *http.Response) error {
 	status := StatusError{Status: response.StatusCode, RetryAfter: retryAfter(response.Header)}
-	if code := errorCode(response); code != "" {
-		return &OAuthError{StatusError: status, Code: code}
-	}
-	return &status
-}
-
-// errorCode reads the code of a 4xx answer, if it is a registered one: any other
-// text could repeat what was sent.
-func errorCode(response *http.Response) string {
 	if response.StatusCode < 400 || response.StatusCode > 499 {
-		return ""
+		return &status
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
 	var answer struct {
-		Error string `json:"error"`
+		Code     string           `json:"error"`
+		Suberror strictjson.Value `json:"suberror"`
+		Claims   strictjson.Value `json:"claims"`
 	}
-	if err != nil || strictjson.Object(body, &answer) != nil || !slices.Contains(errorCodes(), answer.Error) {
-		return ""
+	// Text that is no registered code could repeat what was sent.
+	if err != nil || strictjson.Object(body, &answer) != nil || !slices.Contains(errorCodes(), answer.Code) {
+		return &status
 	}
-	return answer.Error
+	coded := &OAuthError{StatusError: status, Code: answer.Code}
+	_ = strictjson.Unmarshal(answer.Suberror, &coded.Suberror)
+	_ = strictjson.Unmarshal(answer.Claims, &coded.Claims)
+	return coded
 }
 
 // errorCodes lists what token and introspection endpoints may say: RFC 6749

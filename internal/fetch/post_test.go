@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -115,6 +116,24 @@ func TestPost_reads_registered_error_codes_only(t *testing.T) {
 	_, err := post(t, &answering{status: 503, body: `{"error":"invalid_client"}`}, postAddress)
 	if _, ok := errors.AsType[*fetch.OAuthError](err); ok {
 		t.Errorf("503: %v", err)
+	}
+}
+
+func TestPost_reads_what_Entra_adds_to_a_code(t *testing.T) {
+	const claims = `{\"access_token\":{}}`
+	for body, want := range map[string][2]string{
+		`{"error":"invalid_grant","suberror":"consent_required","claims":"` + claims + `"}`: {"consent_required", `{"access_token":{}}`},
+		`{"error":"invalid_grant","suberror":7,"claims":{"a":1}}`:                           {},
+		`{"error":"invalid_grant","suberror":null,"claims":"` + postSecret + `"}`:           {"", postSecret},
+	} {
+		_, err := post(t, &answering{status: 400, body: body}, postAddress)
+		got, ok := errors.AsType[*fetch.OAuthError](err)
+		if !ok || got.Code != "invalid_grant" || got.Suberror != want[0] || got.Claims != want[1] {
+			t.Errorf("%s: %v", body, err)
+		}
+		if strings.Contains(fmt.Sprintf("%v %+v %s", err, err, err), postSecret) {
+			t.Errorf("the error repeats the server: %v", err)
+		}
 	}
 }
 
