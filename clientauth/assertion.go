@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,11 +33,32 @@ type Key struct {
 	Algorithm string
 	// ID is kid, by which the server finds the public key. Empty: none.
 	ID string
+	// Certificate is the key's, for servers that find the public key by x5t#S256,
+	// its thumbprint (RFC 7515 §4.1.8), as Microsoft Entra ID does. Nil: none.
+	Certificate *x509.Certificate
 }
 
-// signing compiles the key.
-func (k Key) signing() (jose.SigningKey, error) {
-	return jose.NewSigningKey(k.Algorithm, k.ID, k.Signer)
+// A signing is a Key that was checked.
+type signing struct {
+	key    jose.SigningKey
+	header map[string]any
+}
+
+func (k Key) signing() (signing, error) {
+	key, err := jose.NewSigningKey(k.Algorithm, k.ID, k.Signer)
+	if err != nil {
+		return signing{}, err
+	}
+	header := map[string]any{"typ": "JWT"}
+	if k.Certificate != nil {
+		public, ok := k.Signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+		if !ok || !public.Equal(k.Certificate.PublicKey) {
+			return signing{}, errors.New("the certificate is of another key")
+		}
+		sum := sha256.Sum256(k.Certificate.Raw)
+		header["x5t#S256"] = base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	return signing{key, header}, nil
 }
 
 // PrivateKeyJWTConfig configures PrivateKeyJWT, which copies it.
@@ -65,7 +89,7 @@ func PrivateKeyJWT(config PrivateKeyJWTConfig) Method {
 
 type assertions struct {
 	config PrivateKeyJWTConfig
-	fixed  jose.SigningKey // where keys do not rotate
+	fixed  signing // where keys do not rotate
 }
 
 func (a *assertions) compile() error {
@@ -108,24 +132,24 @@ func (a *assertions) apply(ctx context.Context, _ http.Header, form url.Values, 
 	return nil
 }
 
-func (a *assertions) key(ctx context.Context) (jose.SigningKey, error) {
+func (a *assertions) key(ctx context.Context) (signing, error) {
 	if a.config.CurrentKey == nil {
 		return a.fixed, nil
 	}
 	current, err := a.config.CurrentKey(ctx)
 	if err != nil {
-		return jose.SigningKey{}, &causeError{text: "clientauth: CurrentKey failed", err: err}
+		return signing{}, &causeError{text: "clientauth: CurrentKey failed", err: err}
 	}
 	key, err := current.signing()
 	if err != nil {
-		return jose.SigningKey{}, fmt.Errorf("clientauth: CurrentKey: %w", err)
+		return signing{}, fmt.Errorf("clientauth: CurrentKey: %w", err)
 	}
 	return key, nil
 }
 
 // sign writes the claims of RFC 7523 §3. Each assertion has a jti, because a
 // server may take one only once.
-func (a *assertions) sign(key jose.SigningKey, audience string, now time.Time) (string, error) {
+func (a *assertions) sign(with signing, audience string, now time.Time) (string, error) {
 	claims, err := json.Marshal(map[string]any{
 		"iss": a.config.ClientID,
 		"sub": a.config.ClientID,
@@ -137,5 +161,5 @@ func (a *assertions) sign(key jose.SigningKey, audience string, now time.Time) (
 	if err != nil {
 		return "", err
 	}
-	return key.Sign(map[string]any{"typ": "JWT"}, claims)
+	return with.key.Sign(with.header, claims)
 }

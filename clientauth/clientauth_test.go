@@ -9,12 +9,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -311,6 +314,55 @@ func TestPrivateKeyJWTRotates(t *testing.T) {
 		if claims["aud"] != "https://as.example/token" || claims["exp"].(float64)-claims["iat"].(float64) != 300 {
 			t.Errorf("claims %v", claims)
 		}
+	}
+}
+
+func newCertificate(t *testing.T, key *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+func TestPrivateKeyJWTNamesItsCertificate(t *testing.T) {
+	keys := []*ecdsa.PrivateKey{newKey(t), newKey(t)}
+	certificates := []*x509.Certificate{newCertificate(t, keys[0]), newCertificate(t, keys[1])}
+	var current atomic.Int32
+	m := clientauth.PrivateKeyJWT(clientauth.PrivateKeyJWTConfig{
+		ClientID: "client",
+		CurrentKey: func(context.Context) (clientauth.Key, error) {
+			n := current.Load()
+			return clientauth.Key{Signer: hidden{keys[n]}, Algorithm: "ES256", Certificate: certificates[n]}, nil
+		},
+	})
+	for n := range keys { // it rotates with its key
+		current.Store(int32(n))
+		_, form := apply(t, m)
+		open(t, form, keys[n], "ES256", "")
+		text, err := base64.RawURLEncoding.DecodeString(strings.Split(form.Get("client_assertion"), ".")[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// RFC 7515 §4.1.8: of the DER encoding.
+		sum := sha256.Sum256(certificates[n].Raw)
+		want := `{"alg":"ES256","typ":"JWT","x5t#S256":"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"}`
+		if string(text) != want {
+			t.Errorf("header %s, want %s", text, want)
+		}
+	}
+
+	other := clientauth.PrivateKeyJWT(clientauth.PrivateKeyJWTConfig{
+		ClientID: "client", Key: clientauth.Key{Signer: keys[0], Algorithm: "ES256", Certificate: certificates[1]},
+	})
+	if err := other.Validate(); err == nil || !strings.Contains(err.Error(), "another key") {
+		t.Errorf("the certificate of another key: %v", err)
 	}
 }
 

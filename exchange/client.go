@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -264,7 +265,7 @@ func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (token *
 	}
 	header := http.Header{"Accept": {"application/json"}}
 	form := q.form(q.subject, q.actor)
-	if err := c.auth.Apply(ctx, header, form, c.issuer); err != nil {
+	if err := c.auth.Apply(ctx, header, form, cmp.Or(c.dialect.audience, c.issuer)); err != nil {
 		// As text: what class the source of our credentials gave it means nothing here.
 		return nil, &Error{Issuer: c.issuer, Err: fmt.Errorf("%w: %s", verifier.ErrOurCredentials, err)}
 	}

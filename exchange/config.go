@@ -28,7 +28,8 @@ type Config struct {
 	_ [0]func()
 
 	// Issuer is the authorization server's identifier (RFC 8414 §2): where
-	// discovery starts, and aud of client assertions. Required.
+	// discovery starts, and aud of client assertions unless a preset knows better.
+	// Required.
 	Issuer string
 	// Auth is how this server authenticates to the token endpoint. Required;
 	// clientauth.None says that it does not.

@@ -20,6 +20,7 @@ const (
 type dialect struct {
 	grant     grant
 	tokenType string
+	audience  string // of client assertions; empty: the issuer
 	// check reports what the provider does not understand about a target.
 	check func(*wanted, func(format string, args ...any))
 }

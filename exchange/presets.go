@@ -13,7 +13,8 @@ import (
 
 // EntraOBO is the on-behalf-of flow of Microsoft Entra ID, which is not RFC 8693.
 // tenantID is the Directory (tenant) ID; auth is of the app registration of this
-// server, for which the user's token must have been issued (aud), v1 or v2.
+// server, for which the user's token must have been issued (aud), v1 or v2. With a
+// certificate it is clientauth.PrivateKeyJWT with Key.Certificate and PS256.
 //
 // A Target has Scopes, all of one API, such as "https://graph.microsoft.com/User.Read",
 // and Hosts. Entra grants all that the user ever consented to for that API, so wider
@@ -21,13 +22,14 @@ import (
 // challenge. ClientCredentials wants the one scope that ends in "/.default".
 func EntraOBO(tenantID string, auth clientauth.Method) Config {
 	tenant := strings.ToLower(tenantID)
+	endpoint := "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token"
 	config := Config{
 		Issuer:            "https://login.microsoftonline.com/" + tenant + "/v2.0",
-		TokenEndpoint:     "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token",
+		TokenEndpoint:     endpoint,
 		SubjectIssuers:    []string{"https://login.microsoftonline.com/" + tenant + "/v2.0", "https://sts.windows.net/" + tenant + "/"},
 		Auth:              auth,
 		AcceptWiderScopes: true,
-		dialect: dialect{grant: grantJWT, check: func(w *wanted, mistake func(string, ...any)) {
+		dialect: dialect{grant: grantJWT, audience: endpoint, check: func(w *wanted, mistake func(string, ...any)) {
 			w.only(mistake, "Entra", len(w.Audience) > 0, len(w.Resource) > 0)
 			if w.scopes.Len() == 0 {
 				mistake("Scopes: Entra needs the API's scopes, by which it knows the API")
@@ -78,7 +80,7 @@ func Okta(issuer string, auth clientauth.Method) Config {
 		Issuer:        issuer,
 		TokenEndpoint: issuer + "/v1/token",
 		Auth:          auth,
-		dialect: dialect{check: func(w *wanted, mistake func(string, ...any)) {
+		dialect: dialect{audience: issuer + "/v1/token", check: func(w *wanted, mistake func(string, ...any)) {
 			w.only(mistake, "Okta", len(w.Audience) != 1, len(w.Resource) > 0)
 			if w.scopes.Len() == 0 || w.scopes.Has("openid") {
 				mistake("Scopes: Okta needs the API's scopes, and openid is not among them")
