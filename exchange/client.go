@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
@@ -31,7 +32,7 @@ type Client struct {
 	wider    bool
 	dialect  dialect
 	outbound *fetch.Client
-	where    *endpoint
+	where    *discovery.Endpoint
 	memory   *memory
 	observe  func(context.Context, Event)
 	seed     [32]byte
@@ -259,7 +260,7 @@ func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (token *
 			token, err = nil, &Error{Issuer: c.issuer, Err: panicked("Config.Auth or Config.Transport", value)}
 		}
 	}()
-	address, err := c.where.find(ctx, c.outbound)
+	address, err := c.where.Find(ctx, c.outbound)
 	if err != nil {
 		return nil, &Error{Issuer: c.issuer, Err: err}
 	}
@@ -271,7 +272,6 @@ func (c *Client) ask(ctx context.Context, q *question, asked time.Time) (token *
 	}
 	received, err := c.outbound.Post(ctx, address, header, form)
 	if err != nil {
-		c.where.learn(err)
 		return nil, c.failed(q, err)
 	}
 	if token, err = c.read(received, q.wanted, q.subject.DangerouslyRaw(), asked); err != nil {
@@ -285,6 +285,10 @@ func (c *Client) failed(q *question, err error) error {
 	failure := &Error{Issuer: c.issuer, Err: err, userless: q.subject == nil}
 	if status, ok := errors.AsType[*fetch.StatusError](err); ok {
 		failure.Status, failure.RetryAfter, failure.Err = status.Status, status.RetryAfter, nil
+	}
+	switch failure.Status {
+	case 0, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
+		c.where.Forget() // it may have moved
 	}
 	if coded, ok := errors.AsType[*fetch.OAuthError](err); ok {
 		failure.Code = coded.Code

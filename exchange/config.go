@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 )
 
@@ -79,7 +80,7 @@ func New(config Config) (*Client, error) {
 		wider:    config.AcceptWiderScopes,
 		dialect:  config.dialect.completed(),
 		outbound: fetch.NewPool(config.Transport, connections),
-		where:    newEndpoint(config.Issuer, config.TokenEndpoint),
+		where:    discovery.NewEndpoint(discovery.Locator{Issuer: config.Issuer, Member: discovery.Token, Fixed: config.TokenEndpoint}),
 		observe:  config.Observe,
 		memory:   newMemory(cmp.Or(config.CacheSize, defaultCacheSize)),
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 )
@@ -149,7 +150,7 @@ func (config JWTConfig) compiler() func(Issuer) (*trusted, error) {
 			t.types = append(t.types, mediaType(name))
 		}
 		t.keys = &keySource{
-			locate:   &locator{issuer: issuer.URL, document: issuer.MetadataURL, pinned: issuer.MetadataURL != "", fixed: issuer.JWKSURI},
+			locate:   &discovery.Locator{Issuer: issuer.URL, Member: discovery.KeySet, Document: issuer.MetadataURL, Fixed: issuer.JWKSURI},
 			client:   client,
 			maxStale: cmp.Or(config.MaxStale, defaultMaxStale),
 			cooldown: cmp.Or(config.Cooldown, defaultCooldown),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 )
@@ -135,7 +136,7 @@ func NewIntrospection(config IntrospectionConfig) (*Introspection, error) {
 			algorithms = jose.Algorithms()
 		}
 		i.signed = newSignedAnswers(config.Issuer, config.SignedAudience, algorithms, leeway, &keySource{
-			locate:   &locator{issuer: config.Issuer, fixed: config.JWKSURI},
+			locate:   &discovery.Locator{Issuer: config.Issuer, Member: discovery.KeySet, Fixed: config.JWKSURI},
 			client:   client,
 			maxStale: defaultMaxStale,
 			cooldown: defaultCooldown,

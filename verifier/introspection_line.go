@@ -12,6 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 )
 
@@ -42,7 +43,7 @@ type line struct {
 	auth    clientauth.Method
 	client  *fetch.Client
 	accept  string
-	where   endpoint
+	where   *discovery.Endpoint
 	slots   *slots
 	breaker *gobreaker.CircuitBreaker[*fetch.Answer]
 
@@ -55,8 +56,7 @@ func newLine(issuer, address string, auth clientauth.Method, client *fetch.Clien
 	if signed {
 		l.accept = "application/" + signedType // RFC 9701 §4
 	}
-	l.where.lock = make(chan struct{}, 1)
-	l.where.locate = locator{issuer: issuer, member: introspectionEndpoint, fixed: address}
+	l.where = discovery.NewEndpoint(discovery.Locator{Issuer: issuer, Member: discovery.Introspection, Fixed: address})
 	l.breaker = gobreaker.NewCircuitBreaker[*fetch.Answer](gobreaker.Settings{
 		Interval:     tripWindow,
 		BucketPeriod: tripWindow / 10,
@@ -129,7 +129,7 @@ func (l *line) paused() error {
 
 // post sends the question (RFC 7662 §2.1).
 func (l *line) post(ctx context.Context, token string) (*fetch.Answer, error) {
-	address, err := l.where.find(ctx, l.client)
+	address, err := l.where.Find(ctx, l.client)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (l *line) post(ctx context.Context, token string) (*fetch.Answer, error) {
 func (l *line) classify(err error) error {
 	status, answered := errors.AsType[*fetch.StatusError](err)
 	if !answered {
-		l.where.forget() // it may have moved
+		l.where.Forget() // it may have moved
 		return err
 	}
 	// RFC 7662 §2.3, RFC 6749 §5.2, RFC 6750 §3.1: this is about us.
@@ -161,7 +161,7 @@ func (l *line) classify(err error) error {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fmt.Errorf("%w: %w", ErrOurCredentials, err)
 	case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusGone:
-		l.where.forget()
+		l.where.Forget()
 		return err
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code < 400, code > 499:
 		return err
@@ -192,34 +192,3 @@ func (l *line) unavailable(err error) *UnavailableError {
 	}
 	return outage
 }
-
-// endpoint finds the introspection endpoint, one search at a time.
-type endpoint struct {
-	known  atomic.Pointer[string]
-	lock   chan struct{} // guards locate; a mutex could not be waited for with a deadline
-	locate locator
-}
-
-func (e *endpoint) find(ctx context.Context, client *fetch.Client) (string, error) {
-	if known := e.known.Load(); known != nil {
-		return *known, nil
-	}
-	select {
-	case e.lock <- struct{}{}:
-		defer func() { <-e.lock }()
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	if known := e.known.Load(); known != nil {
-		return *known, nil
-	}
-	e.locate.forget()
-	found, err := e.locate.address(ctx, client)
-	if err == nil {
-		e.known.Store(&found)
-	}
-	return found, err
-}
-
-// forget makes the next question search again.
-func (e *endpoint) forget() { e.known.Store(nil) }

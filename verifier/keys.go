@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 )
@@ -39,7 +40,7 @@ type snapshot struct {
 // while there are good keys; one refresh at a time serves everybody, detached
 // from any one caller. It has no goroutine of its own: requests drive it.
 type keySource struct {
-	locate   *locator
+	locate   *discovery.Locator
 	client   *fetch.Client
 	maxStale time.Duration
 	cooldown time.Duration
@@ -217,8 +218,8 @@ func (k *keySource) pause(now time.Time, err error) time.Duration {
 // fetch returns the next snapshot. Whatever is not a set with usable keys is an
 // error, so that it cannot replace one.
 func (k *keySource) fetch(ctx context.Context, old *snapshot) (_ *snapshot, err error) {
-	defer contain(&err, k.locate.issuer)
-	address, err := k.locate.address(ctx, k.client)
+	defer contain(&err, k.locate.Issuer)
+	address, err := k.locate.Address(ctx, k.client)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +229,7 @@ func (k *keySource) fetch(ctx context.Context, old *snapshot) (_ *snapshot, err 
 	}
 	fresh, err := k.load(ctx, address, etag, old)
 	if err != nil {
-		k.locate.forget()
+		k.locate.Forget()
 	}
 	return fresh, err
 }
@@ -265,7 +266,7 @@ func (k *keySource) load(ctx context.Context, address, etag string, old *snapsho
 func (k *keySource) unavailable(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return &UnavailableError{Issuer: k.locate.issuer, RetryAfter: max(k.next.Sub(now), 0), Err: k.lastErr}
+	return &UnavailableError{Issuer: k.locate.Issuer, RetryAfter: max(k.next.Sub(now), 0), Err: k.lastErr}
 }
 
 func (k *keySource) count(update func(*KeyCounts)) {

@@ -43,7 +43,7 @@ type KeyStatus struct {
 func (k *keySource) status(now time.Time) KeyStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	status := KeyStatus{Issuer: k.locate.issuer, LastError: k.lastErr, Failures: k.failures, Counts: k.counts}
+	status := KeyStatus{Issuer: k.locate.Issuer, LastError: k.lastErr, Failures: k.failures, Counts: k.counts}
 	status.Counts.StaleServed = k.stale.Load()
 	if s := k.current.Load(); s != nil {
 		status.Keys = s.set.Len()
