@@ -79,7 +79,8 @@ func (c *Client) ClientCredentials(ctx context.Context, target Target) (*Token, 
 	}
 	start := time.Now()
 	w, err := c.compile(target, grantClient)
-	q := &question{wanted: w, key: c.key(nil, w, nil)}
+	q := &question{wanted: w}
+	c.name(q)
 	var e *entry
 	if err == nil {
 		e, err = c.obtain(ctx, q, start)
@@ -108,6 +109,7 @@ type question struct {
 	*wanted
 
 	key     key
+	signed  string          // of subject, where key has only its signature
 	subject *verifier.Token // nil: ourselves
 	actor   *Token
 	how     Result // of the last token; not for the request, which outlives the caller
@@ -130,7 +132,7 @@ func (c *Client) forUser(ctx context.Context, q *question, now time.Time) (*entr
 			return nil, c.misused("Target.Actor returned no token")
 		}
 	}
-	q.key = c.key(q.subject, q.wanted, q.actor)
+	c.name(q)
 	return c.obtain(ctx, q, now)
 }
 
@@ -178,7 +180,7 @@ func (c *Client) admit(subject *verifier.Token, now time.Time) error {
 
 // obtain returns the remembered token or a new one.
 func (c *Client) obtain(ctx context.Context, q *question, now time.Time) (*entry, error) {
-	if e := c.memory.get(q.key, now); e != nil {
+	if e := c.memory.get(q, now); e != nil {
 		if e.due(now) {
 			c.refresh(q, e)
 		}
@@ -191,7 +193,7 @@ func (c *Client) obtain(ctx context.Context, q *question, now time.Time) (*entry
 // refresh replaces a token ahead of its end. Nobody waits, so it reports itself.
 func (c *Client) refresh(q *question, old *entry) {
 	own := *q
-	c.flights.DoChan(string(q.key[:]), func() (any, error) {
+	c.flights.DoChan(string(q.key[:])+q.signed, func() (any, error) {
 		start := time.Now()
 		e, how, err := c.fly(&own, old)
 		own.how = how
@@ -208,7 +210,7 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 		return nil, err
 	}
 	how := ResultShared
-	answer := c.flights.DoChan(string(q.key[:]), func() (any, error) {
+	answer := c.flights.DoChan(string(q.key[:])+q.signed, func() (any, error) {
 		e, ours, err := c.fly(q, stale)
 		how = ours
 		return e, err
@@ -233,7 +235,7 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 // fly obtains a token and remembers it.
 func (c *Client) fly(q *question, stale *entry) (*entry, Result, error) {
 	// Another request may have ended between the caller's look and this one.
-	if e := c.memory.get(q.key, time.Now()); e != nil && e != stale {
+	if e := c.memory.get(q, time.Now()); e != nil && e != stale {
 		return e, ResultRemembered, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
@@ -242,13 +244,13 @@ func (c *Client) fly(q *question, stale *entry) (*entry, Result, error) {
 	token, err := c.ask(ctx, q, asked)
 	if refused, ok := errors.AsType[*Error](err); ok && refused.definite() {
 		// What the server would not issue again must not be used on either.
-		c.memory.drop(q.key)
+		c.memory.drop(q)
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	e := newEntry(token, q.subject, q.key, asked)
-	c.memory.put(q.key, e, time.Now())
+	e := newEntry(token, q, asked)
+	c.memory.put(q, e, time.Now())
 	return e, ResultObtained, nil
 }
 

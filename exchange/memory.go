@@ -3,12 +3,11 @@ package exchange
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/elastic/go-freelru"
-
-	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
 const (
@@ -18,42 +17,50 @@ const (
 	// retryAfter is the least time from one refresh ahead of time, or one new token
 	// because of a 401, to the next.
 	retryAfter = 10 * time.Second
+	// minSignature is the least that tells tokens apart by itself.
+	minSignature = 40
 )
 
 // A key names whose token it is, for what, and by which token of the user's it was
 // obtained: another token of the same user may grant less.
 type key [sha256.Size]byte
 
-// key hashes with the client's own seed, so that nobody can choose tokens that
-// land in one bucket.
-func (c *Client) key(subject *verifier.Token, w *wanted, actor *Token) key {
-	var space [2048]byte // spares the heap a copy of an ordinary token
+// name gives a question its key, hashed with the client's own seed, so that nobody
+// can choose tokens that land in one bucket. To hash a whole JWT would take longer
+// than the rest of a call, so what its signature signs is not hashed but compared.
+func (c *Client) name(q *question) {
+	var space [1024]byte // spares the heap a copy of an ordinary token
 	text := append(space[:0], c.seed[:]...)
-	text = append(text, w.digest[:]...)
+	text = append(text, q.digest[:]...)
 	part := func(s string) {
 		text = binary.LittleEndian.AppendUint32(text, uint32(len(s)))
 		text = append(text, s...)
 	}
-	if actor != nil {
-		part(actor.Type)
-		part(actor.AccessToken())
+	if q.actor != nil {
+		part(q.actor.Type)
+		part(q.actor.AccessToken())
 	} else {
 		part("")
 	}
-	if subject != nil {
-		part(subject.Issuer)
-		part(subject.Subject)
-		part(subject.ClientID)
-		part(subject.DangerouslyRaw())
+	if q.subject != nil {
+		signature := q.subject.DangerouslyRaw()
+		if dot := strings.LastIndexByte(signature, '.'); dot > 0 && len(signature)-dot > minSignature {
+			q.signed, signature = signature[:dot], signature[dot:]
+		}
+		part(q.subject.Issuer)
+		part(q.subject.Subject)
+		part(q.subject.ClientID)
+		part(signature)
 	}
-	return sha256.Sum256(text)
+	q.key = sha256.Sum256(text)
 }
 
 // An entry is a token and the times of its use.
 type entry struct {
-	token *Token
-	ahead time.Time // from then on it is refreshed ahead
-	until time.Time // from then on it is not used
+	token  *Token
+	signed string    // of the user's, which is no credential without its signature
+	ahead  time.Time // from then on it is refreshed ahead
+	until  time.Time // from then on it is not used
 
 	next  atomic.Int64 // no refresh ahead before, in ns since 1970
 	renew atomic.Int64 // no new token because of a 401 before, in ns since 1970
@@ -61,15 +68,15 @@ type entry struct {
 
 // newEntry plans the use of a token that was asked for at a time. It ends with the
 // user's own: what the client may no longer do, we may no longer do for it.
-func newEntry(token *Token, subject *verifier.Token, k key, asked time.Time) *entry {
+func newEntry(token *Token, q *question, asked time.Time) *entry {
 	lifetime := token.Expiry.Sub(asked)
-	e := &entry{token: token, until: token.Expiry.Add(-min(maxMargin, lifetime/10))}
-	if subject != nil && subject.Expiry.Before(e.until) {
-		e.until, e.ahead = subject.Expiry, subject.Expiry // nothing newer to be had by it
+	e := &entry{token: token, signed: strings.Clone(q.signed), until: token.Expiry.Add(-min(maxMargin, lifetime/10))}
+	if q.subject != nil && q.subject.Expiry.Before(e.until) {
+		e.until, e.ahead = q.subject.Expiry, q.subject.Expiry // nothing newer to be had by it
 		return e
 	}
 	// From 75 to 85 in a hundred, so that not all tokens of one hour end together.
-	part := 750 + time.Duration(k[0])*100/255
+	part := 750 + time.Duration(q.key[0])*100/255
 	e.ahead = asked.Add(e.until.Sub(asked) / 1000 * part)
 	return e
 }
@@ -103,25 +110,25 @@ func newMemory(size int) *memory {
 	return &memory{entries}
 }
 
-func (m *memory) get(k key, now time.Time) *entry {
+func (m *memory) get(q *question, now time.Time) *entry {
 	if m == nil {
 		return nil
 	}
-	e, ok := m.entries.Get(k)
-	if !ok || !e.usable(now) {
+	e, ok := m.entries.Get(q.key)
+	if !ok || e.signed != q.signed || !e.usable(now) {
 		return nil
 	}
 	return e
 }
 
-func (m *memory) put(k key, e *entry, now time.Time) {
+func (m *memory) put(q *question, e *entry, now time.Time) {
 	if m != nil && e.usable(now) {
-		m.entries.AddWithLifetime(k, e, e.until.Sub(now)+time.Millisecond)
+		m.entries.AddWithLifetime(q.key, e, e.until.Sub(now)+time.Millisecond)
 	}
 }
 
-func (m *memory) drop(k key) {
+func (m *memory) drop(q *question) {
 	if m != nil {
-		m.entries.Remove(k)
+		m.entries.Remove(q.key)
 	}
 }

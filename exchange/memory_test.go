@@ -15,7 +15,7 @@ func TestAMillionUsersLeaveNoMoreThanTheLatest(t *testing.T) {
 	for n := range 1_000_000 {
 		var k key
 		binary.LittleEndian.PutUint64(k[:], uint64(n)*0x9e3779b97f4a7c15)
-		m.put(k, e, now)
+		m.put(&question{key: k}, e, now)
 	}
 	// Half as much again is room for shards that fill unevenly, and freelru rounds.
 	if n := m.entries.Len(); n < defaultCacheSize || n > 2*defaultCacheSize {
@@ -24,28 +24,44 @@ func TestAMillionUsersLeaveNoMoreThanTheLatest(t *testing.T) {
 }
 
 func TestKeysAreUnambiguous(t *testing.T) {
-	c := new(Client)
 	w := &wanted{}
 	subject := func(issuer, sub, client string) *verifier.Token {
 		return &verifier.Token{Issuer: issuer, Subject: sub, ClientID: client}
 	}
 	actor := ActorToken("a", "b", time.Time{})
 	seen := make(map[key]string)
-	for name, k := range map[string]key{
-		"nobody":               c.key(nil, w, nil),
-		"nobody, an actor":     c.key(nil, w, actor),
-		"nobody, another type": c.key(nil, w, ActorToken("b", "a", time.Time{})),
-		"empty":                c.key(subject("", "", ""), w, nil),
-		"ab c":                 c.key(subject("ab", "c", ""), w, nil),
-		"a bc":                 c.key(subject("a", "bc", ""), w, nil),
-		"a b c":                c.key(subject("a", "b", "c"), w, nil),
-		"a b c, an actor":      c.key(subject("a", "b", "c"), w, actor),
-		"another target":       c.key(subject("a", "b", "c"), &wanted{digest: [32]byte{1}}, nil),
-		"another client":       (&Client{seed: [32]byte{1}}).key(subject("a", "b", "c"), w, nil),
+	for name, q := range map[string]*question{
+		"nobody":               {wanted: w},
+		"nobody, an actor":     {wanted: w, actor: actor},
+		"nobody, another type": {wanted: w, actor: ActorToken("b", "a", time.Time{})},
+		"empty":                {wanted: w, subject: subject("", "", "")},
+		"ab c":                 {wanted: w, subject: subject("ab", "c", "")},
+		"a bc":                 {wanted: w, subject: subject("a", "bc", "")},
+		"a b c":                {wanted: w, subject: subject("a", "b", "c")},
+		"a b c, an actor":      {wanted: w, subject: subject("a", "b", "c"), actor: actor},
+		"another target":       {wanted: &wanted{digest: [32]byte{1}}, subject: subject("a", "b", "c")},
 	} {
-		if other, taken := seen[k]; taken {
+		new(Client).name(q)
+		if other, taken := seen[q.key]; taken {
 			t.Errorf("%s and %s share a key", name, other)
 		}
-		seen[k] = name
+		seen[q.key] = name
+		(&Client{seed: [32]byte{1}}).name(q)
+		if _, taken := seen[q.key]; taken {
+			t.Errorf("%s: the key of another client", name)
+		}
+	}
+}
+
+// The key has only the signature of a JWT, so the rest has to be the same.
+func TestWhatWasSignedIsCompared(t *testing.T) {
+	m := newMemory(10)
+	now := time.Now()
+	alice := &question{wanted: &wanted{}, signed: "header.alice"}
+	e := newEntry(&Token{Expiry: now.Add(time.Hour), held: hold("for alice")}, alice, now)
+	m.put(alice, e, now)
+	bob := &question{wanted: alice.wanted, key: alice.key, signed: "header.bob"}
+	if m.get(bob, now) != nil || m.get(alice, now) != e {
+		t.Error("a token is remembered for another's")
 	}
 }

@@ -149,7 +149,7 @@ func (t *transport) again(request *http.Request, refused *http.Response, q *ques
 // be none: an API that refuses everything must not cause an exchange per call.
 func (c *Client) renew(request *http.Request, q *question, used *entry) (*entry, error) {
 	now := time.Now()
-	if e := c.memory.get(q.key, now); e != nil && e.token != used.token {
+	if e := c.memory.get(q, now); e != nil && e.token != used.token {
 		q.how = ResultRemembered // somebody was faster
 		c.report(request.Context(), TriggerUnauthorized, q, now, nil)
 		return e, nil
