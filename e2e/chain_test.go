@@ -10,7 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse/authtest"
@@ -21,6 +23,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/prm"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -92,7 +95,7 @@ func judgeOf(t *testing.T, opaque bool, resource, issuer string, auth clientauth
 	return newIntrospection(t, verifier.IntrospectionConfig{Resource: resource, Issuer: issuer, Auth: auth})
 }
 
-func newChain(t *testing.T, start func(*testing.T, string, string, bool) (string, func() int), opaque bool) *chain {
+func newChain(t *testing.T, start func(*testing.T, string, string, bool) (string, func() int), opaque bool, change func(*exchange.Config)) *chain {
 	t.Helper()
 	server, behind := listen(t), listen(t)
 	c := &chain{front: direct(t, server.Addr().String()), api: "http://" + behind.Addr().String() + "/reports"}
@@ -100,11 +103,15 @@ func newChain(t *testing.T, start func(*testing.T, string, string, bool) (string
 	issuer, c.exchanges = start(t, c.resource, c.api, opaque)
 	c.serveAPI(t, behind, issuer, judgeOf(t, opaque, c.api, issuer, clientauth.SecretPost("gatehouse-post", secret)))
 
-	auth := clientauth.SecretBasic(exchangerID, secret)
-	exchanger, err := exchange.New(exchange.Config{
-		Issuer: issuer, Auth: auth,
+	own := clientauth.SecretBasic(exchangerID, secret)
+	config := exchange.Config{
+		Issuer: issuer, Auth: own,
 		Observe: func(_ context.Context, event exchange.Event) { c.events.add(event) },
-	})
+	}
+	if change != nil {
+		change(&config)
+	}
+	exchanger, err := exchange.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,15 +126,19 @@ func newChain(t *testing.T, start func(*testing.T, string, string, bool) (string
 		}
 		there, err := fetchReport(verifier.NewContext(ctx, caller), reports, c.api)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, middleware.Refuse(ctx, err)
 		}
 		text, err := json.Marshal([]sighting{see(caller, request.Extra.Header), there})
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(text)}}}, nil, err
 	})
 	serveWith(t, server, serverConfig{
-		resource: c.resource, issuer: issuer, judge: judgeOf(t, opaque, c.resource, issuer, auth),
+		resource: c.resource, issuer: issuer, judge: judgeOf(t, opaque, c.resource, issuer, own),
 		policy: scopes.Policy{Base: scopes.All("mcp:tools"), Tools: map[string]scopes.Requirement{"downstream_report": scopes.All("mcp:tools")}},
-		next:   mcpsdk.Bind(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil)),
+		late:   true,
+		next: mcpsdk.Bind(mcp.NewStreamableHTTPHandler(
+			func(*http.Request) *mcp.Server { return sdk },
+			&mcp.StreamableHTTPOptions{Stateless: true, PropagateRequestCancellation: true},
+		)),
 	})
 	return c
 }
@@ -174,7 +185,7 @@ func fetchReport(ctx context.Context, reports *http.Client, address string) (s s
 func TestTwoHops(t *testing.T) {
 	for name, start := range chainProviders() {
 		for kind, opaque := range map[string]bool{"JWT": false, "opaque": true} {
-			t.Run(name+"/"+kind, func(t *testing.T) { twoHops(t, newChain(t, start, opaque)) })
+			t.Run(name+"/"+kind, func(t *testing.T) { twoHops(t, newChain(t, start, opaque, nil)) })
 		}
 	}
 }
@@ -183,14 +194,7 @@ func twoHops(t *testing.T, c *chain) {
 	ctx, cancel := context.WithTimeout(t.Context(), clientTimeout)
 	defer cancel()
 	session, handler := connectGoClient(t, ctx, c.front)
-	source, err := handler.TokenSource(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	original, err := source.Token()
-	if err != nil {
-		t.Fatal(err)
-	}
+	original := accessToken(t, ctx, handler)
 	for range 3 {
 		result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "downstream_report"})
 		if err != nil {
@@ -219,10 +223,10 @@ func twoHops(t *testing.T, c *chain) {
 	}
 
 	exchanged := c.arrived.all()[0]
-	if exchanged == "Bearer "+original.AccessToken {
+	if exchanged == "Bearer "+original {
 		t.Error("the client's token was passed through")
 	}
-	for address, credential := range map[string]string{c.api: "Bearer " + original.AccessToken, c.resource: exchanged} {
+	for address, credential := range map[string]string{c.api: "Bearer " + original, c.resource: exchanged} {
 		if status, code := refusedBy(t, c.client, address, credential); status != http.StatusUnauthorized || code != "invalid_token" {
 			t.Errorf("%s answers %d %q to a token for the other", address, status, code)
 		}
@@ -255,30 +259,76 @@ func refusedBy(t *testing.T, client *http.Client, address, credential string) (i
 	return response.StatusCode, answer.Error
 }
 
-func TestAnExchangeThatIsRefusedReachesNobody(t *testing.T) {
-	for name, order := range map[string]map[string]any{
-		"no order":         {"do": "exchange"},
-		"another audience": {"do": "exchange", "from": "http://127.0.0.1:1/mcp", "to": "", "scope": "reports:read"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := newChain(t, func(t *testing.T, _, _ string, opaque bool) (string, func() int) {
-				p := newProvider(t, "ES256", opaque)
-				p.do(t, order, &struct{}{})
-				return p.issuer, nil
-			}, false)
-			ctx, cancel := context.WithTimeout(t.Context(), clientTimeout)
-			defer cancel()
-			session, _ := connectGoClient(t, ctx, c.front)
-			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "downstream_report"})
-			if err != nil || !result.IsError {
-				t.Errorf("%+v, %v", result, err)
+// TestARefusedExchangeMakesTheClientLogInAgain: the provider no longer takes the
+// user's token, as after a logout, and the tool passes that on.
+func TestARefusedExchangeMakesTheClientLogInAgain(t *testing.T) {
+	var refused atomic.Bool
+	c := newChain(t, chainProviders()["oidc-provider"], false, func(config *exchange.Config) {
+		config.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost && refused.CompareAndSwap(false, true) {
+				answer := httptest.NewRecorder()
+				answer.Header().Set("Content-Type", "application/json")
+				answer.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(answer, `{"error":"invalid_grant"}`)
+				return answer.Result(), nil
 			}
-			if events := c.events.all(); len(events) != 1 || events[0].Result != exchange.ResultInvalidGrant || !errors.Is(events[0].Err, verifier.ErrInvalidToken) {
-				t.Errorf("events %+v", events)
-			}
-			if got := c.arrived.all(); len(got) > 0 {
-				t.Errorf("the API was called %d times", len(got))
-			}
+			return http.DefaultTransport.RoundTrip(r)
 		})
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), clientTimeout)
+	defer cancel()
+	session, handler := connectGoClient(t, ctx, c.front)
+	before := accessToken(t, ctx, handler)
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "downstream_report"})
+	if err != nil || result.IsError {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if !refused.Load() || accessToken(t, ctx, handler) == before {
+		t.Error("the client did not log in again")
+	}
+	var results []exchange.Result
+	for _, event := range c.events.all() {
+		results = append(results, event.Result)
+	}
+	if want := []exchange.Result{exchange.ResultInvalidGrant, exchange.ResultObtained}; !slices.Equal(results, want) {
+		t.Errorf("events %q, want %q", results, want)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func accessToken(t *testing.T, ctx context.Context, handler *auth.AuthorizationCodeHandler) string {
+	t.Helper()
+	source, err := handler.TokenSource(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := source.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.AccessToken
+}
+
+func TestAnExchangeThatIsNotAllowedReachesNobody(t *testing.T) {
+	c := newChain(t, func(t *testing.T, _, _ string, opaque bool) (string, func() int) {
+		p := newProvider(t, "ES256", opaque)
+		return p.issuer, nil // nothing is to be exchanged
+	}, false, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), clientTimeout)
+	defer cancel()
+	session, _ := connectGoClient(t, ctx, c.front)
+	if result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "downstream_report"}); err == nil {
+		t.Errorf("%+v", result)
+	}
+	for _, event := range c.events.all() {
+		if event.Result != exchange.ResultInvalidGrant || !errors.Is(event.Err, verifier.ErrInvalidToken) {
+			t.Errorf("event %+v", event)
+		}
+	}
+	if got := c.arrived.all(); len(got) > 0 || len(c.events.all()) == 0 {
+		t.Errorf("the API was called %d times", len(got))
 	}
 }

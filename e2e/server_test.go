@@ -64,6 +64,7 @@ type serverConfig struct {
 	judge            verifier.Verifier // nil: the built-in one
 	policy           scopes.Policy
 	origins          []string
+	late             bool         // handlers may refuse while they run
 	next             http.Handler // nil: the official Go SDK with a tool for each scope
 }
 
@@ -79,6 +80,7 @@ func serveWith(t *testing.T, listener net.Listener, config serverConfig) *server
 		},
 		Verifier:       config.judge,
 		AllowedOrigins: config.origins,
+		LateStepUp:     config.late,
 		Observe:        func(_ context.Context, event middleware.Event) { s.events.add(event) },
 	})
 	if err != nil {

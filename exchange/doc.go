@@ -12,5 +12,6 @@
 //	})}
 //
 // A request made with the context of a protected handler then carries a token of
-// the same user for that API, and for no other host.
+// the same user for that API, and for no other host. Where there is none to be had,
+// middleware.Refuse tells the client what would help.
 package exchange

@@ -58,9 +58,9 @@ type Config struct {
 	// operations. Zero: 4 MiB. At most 64 MiB. Other policies read none.
 	MaxBody int64
 
-	// LateStepUp lets handlers ask for scopes, or refuse, while they run (RequireMore,
-	// Refuse). The ResponseWriter is wrapped for it; the wrapper can flush and be
-	// unwrapped.
+	// LateStepUp lets handlers ask for scopes while they run (RequireMore), or for
+	// another token or login (Refuse). The ResponseWriter is wrapped for it; the
+	// wrapper can flush and be unwrapped.
 	LateStepUp bool
 
 	// ChallengeInBody repeats the challenge of a refused tools/call in its body, as

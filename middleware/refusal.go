@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/exchange"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
@@ -119,7 +118,7 @@ const (
 	codeInsufficientScope = "insufficient_scope"
 	// RFC 9470 §3.
 	codeWeakAuthentication = "insufficient_user_authentication"
-	// Microsoft identity platform, claims challenges.
+	// Of Microsoft's APIs, for clients that know their claims challenges.
 	codeInsufficientClaims = "insufficient_claims"
 
 	codeUnauthorized = "unauthorized"
@@ -235,8 +234,6 @@ func (ru *rules) refuseToken(ctx context.Context, cause error, route *route) *Re
 	var wait time.Duration
 	if unavailable, ok := errors.AsType[*verifier.UnavailableError](cause); ok {
 		wait = unavailable.RetryAfter
-	} else if failed, ok := errors.AsType[*exchange.Error](cause); ok {
-		wait = failed.RetryAfter
 	}
 	refusal.retryAfter = retryAfter(wait)
 	return refusal

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 
@@ -10,71 +9,58 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
-// Refuse answers the request of ctx with what cause means for its client, where a
-// handler learns of it only while it runs, for instance from a call of another API
-// through package exchange:
+// Refuse answers in place of a handler that cannot do its work for the caller of
+// ctx, the context of the request, because another API will not be called for that
+// caller. err is an error of package exchange, or of an http.Client on its Transport:
 //
-//   - exchange.ErrInteractionRequired: 401 insufficient_claims with the claims
-//     challenge of Microsoft Entra ID, or without one 401
-//     insufficient_user_authentication (RFC 9470 §3);
-//   - *AuthenticationRequired: the latter, with what it asks for;
-//   - verifier.ErrInvalidToken: 401 invalid_token, for the client to log in again;
-//   - verifier.ErrUnavailable: 503 with Retry-After.
+//   - 401 invalid_token where the provider no longer takes the user's token
+//     (verifier.ErrInvalidToken), so that the client gets another;
+//   - 401 insufficient_user_authentication where the user has to act first
+//     (exchange.ErrInteractionRequired), or insufficient_claims with the claims
+//     challenge of Microsoft Entra ID where there is one; an *AuthenticationRequired
+//     is answered likewise;
+//   - 503 with Retry-After where there is no answer (verifier.ErrUnavailable).
 //
-// Any other cause is returned as it is, and nothing is answered: the client can do
-// nothing about it. Otherwise Refuse does and returns what RequireMore does.
-func Refuse(ctx context.Context, cause error) error {
+// Whatever the handler writes after that is dropped; it should return the error, a
+// *Refusal. Any other err says nothing about the caller: it is returned as it is,
+// and nothing is answered. Where an answer is no longer possible the error is
+// ErrTooLate. It needs Config.LateStepUp.
+func Refuse(ctx context.Context, err error) error {
 	late, ok := ctx.Value(lateKey{}).(*lateAnswer)
 	if !ok {
 		return ErrTooLate
 	}
-	refusal := late.rules.meaning(ctx, late.route, cause)
+	refusal := late.rules.refuseWork(late.route, err)
 	if refusal == nil {
-		return cause
+		return err
 	}
 	return late.answer(refusal)
 }
 
-// meaning returns the answer that a cause stands for, nil if there is none.
-func (ru *rules) meaning(ctx context.Context, route *route, cause error) *Refusal {
-	weak, isWeak := errors.AsType[*AuthenticationRequired](cause)
-	switch {
-	case isWeak:
-		return ru.weakAuthentication(route, weak)
-	case errors.Is(cause, exchange.ErrInteractionRequired):
-		return ru.insufficientClaims(route, cause)
-	case errors.Is(cause, verifier.ErrInvalidToken):
-		return ru.invalidToken(errors.Join(withdrawn(cause), cause), route)
-	case errors.Is(cause, verifier.ErrUnavailable):
-		return ru.refuseToken(ctx, cause, route)
+// refuseWork returns the answer for an error of Refuse, nil where there is none.
+func (ru *rules) refuseWork(route *route, cause error) *Refusal {
+	failed, _ := errors.AsType[*exchange.Error](cause)
+	weak, _ := errors.AsType[*AuthenticationRequired](cause)
+	if errors.Is(cause, exchange.ErrInteractionRequired) {
+		weak = new(AuthenticationRequired)
+		if failed != nil {
+			weak.Claims = failed.Claims
+		}
 	}
-	return nil
-}
-
-// withdrawn gives a Reason to an error that has none: what was good at the front
-// door is so no more.
-func withdrawn(cause error) error {
-	if _, ok := errors.AsType[*verifier.InvalidTokenError](cause); ok {
+	switch {
+	case weak != nil:
+		return ru.weakAuthentication(route, weak)
+	case errors.Is(cause, verifier.ErrInvalidToken):
+		return ru.invalidToken(cause, route)
+	case !errors.Is(cause, verifier.ErrUnavailable):
 		return nil
 	}
-	return &verifier.InvalidTokenError{Reason: verifier.ReasonInactive, Hint: "the authorization server takes the token no longer"}
-}
-
-// insufficientClaims is 401 with the claims challenge in the form that clients of
-// Microsoft Entra ID know: base64 of the JSON object. Without one, or with one too
-// long to reach the client, the challenge asks for a fresh login.
-func (ru *rules) insufficientClaims(route *route, cause error) *Refusal {
-	refusal := ru.weakAuthentication(route, &AuthenticationRequired{})
-	refusal.cause = cause
-	failed, ok := errors.AsType[*exchange.Error](cause)
-	if !ok || failed.Claims == "" {
-		return refusal
+	refusal := &Refusal{
+		Status: http.StatusServiceUnavailable, Outcome: OutcomeUnavailable,
+		code: codeUnavailable, description: otherDown, cause: cause, rules: ru, retryAfter: retryAfter(0),
 	}
-	challenge := "Bearer " + parameters("error", codeInsufficientClaims, "error_description", weakAuthentication,
-		"claims", base64.StdEncoding.EncodeToString([]byte(failed.Claims)),
-		"scope", route.start.String(), "resource_metadata", ru.metadataURL)
-	if len(challenge) <= maxChallenge {
-		refusal.Status, refusal.code, refusal.challenge = http.StatusUnauthorized, codeInsufficientClaims, challenge
+	if failed != nil {
+		refusal.retryAfter = retryAfter(failed.RetryAfter)
 	}
 	return refusal
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -15,108 +16,75 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
-func TestRefuseAnswersWithWhatTheCauseMeans(t *testing.T) {
-	const authorizationServer = "https://login.example.com"
-	claims := `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
-	weak := `Bearer error="insufficient_user_authentication", error_description="This operation needs a stronger or more recent login.", `
-	tail := `scope="files:read", resource_metadata="` + metadataURL + `"`
+func TestRefuseAnswersInPlaceOfTheHandler(t *testing.T) {
+	const claims = `{"access_token":{"polids":{"essential":true,"values":["9ab03e19"]}}}`
+	encoded := base64.StdEncoding.EncodeToString([]byte(claims))
 	for name, test := range map[string]struct {
-		cause                 error
-		status                int
-		outcome               middleware.Outcome
-		reason                verifier.Reason
-		challenge, retryAfter string
+		err        error
+		status     int // 0: the handler's own answer stays
+		outcome    middleware.Outcome
+		challenge  string // part of it; empty: none
+		retryAfter string
 	}{
-		"the user's token is no longer taken": {
-			cause:  &exchange.Error{Issuer: authorizationServer, Status: 400, Code: "invalid_grant"},
-			status: 401, outcome: middleware.OutcomeInvalidToken, reason: verifier.ReasonInactive,
-			challenge: `Bearer error="invalid_token", error_description="The access token is not active.", ` + tail,
-		},
-		"a token of a Verifier": {
-			cause:  &verifier.InvalidTokenError{Reason: verifier.ReasonExpired},
-			status: 401, outcome: middleware.OutcomeInvalidToken, reason: verifier.ReasonExpired,
-			challenge: `Bearer error="invalid_token", error_description="The access token has expired.", ` + tail,
-		},
-		"the user has to act": {
-			cause:  &exchange.Error{Issuer: authorizationServer, Status: 400, Code: "interaction_required"},
-			status: 401, outcome: middleware.OutcomeWeakAuthentication, challenge: weak + tail,
-		},
-		"the user has to act, with a claims challenge": {
-			cause:  &exchange.Error{Issuer: authorizationServer, Status: 400, Code: "interaction_required", Claims: claims},
-			status: 401, outcome: middleware.OutcomeWeakAuthentication,
-			challenge: `Bearer error="insufficient_claims", error_description="This operation needs a stronger or more recent login.", claims="` +
-				base64.StdEncoding.EncodeToString([]byte(claims)) + `", ` + tail,
-		},
-		"a claims challenge that reaches no client": {
-			cause:  &exchange.Error{Issuer: authorizationServer, Status: 400, Code: "interaction_required", Claims: `{"a":"` + strings.Repeat("x", 4000) + `"}`},
-			status: 401, outcome: middleware.OutcomeWeakAuthentication, challenge: weak + tail,
-		},
-		"a stronger login": {
-			cause:  &middleware.AuthenticationRequired{ACRValues: []string{"gold"}, MaxAge: time.Minute},
-			status: 401, outcome: middleware.OutcomeWeakAuthentication, challenge: weak + `acr_values="gold", max_age="60", ` + tail,
-		},
-		"an outage": {
-			cause:  &exchange.Error{Issuer: authorizationServer, Status: 429, RetryAfter: 7 * time.Second},
-			status: 503, outcome: middleware.OutcomeUnavailable, retryAfter: "7",
-		},
-		"our own credentials": {
-			cause:  &exchange.Error{Issuer: authorizationServer, Status: 401, Code: "invalid_client", Err: verifier.ErrOurCredentials},
-			status: 503, outcome: middleware.OutcomeUnavailable, retryAfter: "1",
-		},
+		"the user's token has ended": {&exchange.Error{Status: 400, Code: "invalid_grant"}, 401, middleware.OutcomeInvalidToken, `Bearer error="invalid_token"`, ""},
+		"through an http.Client":     {&url.Error{Op: "Get", Err: &exchange.Error{Code: "invalid_grant"}}, 401, middleware.OutcomeInvalidToken, `Bearer error="invalid_token"`, ""},
+		"the user has to act":        {&exchange.Error{Code: "interaction_required"}, 401, middleware.OutcomeWeakAuthentication, `Bearer error="insufficient_user_authentication"`, ""},
+		"a claims challenge":         {&exchange.Error{Code: "interaction_required", Claims: claims}, 401, middleware.OutcomeWeakAuthentication, `claims="` + encoded + `"`, ""},
+		"Microsoft's code for it":    {&exchange.Error{Code: "interaction_required", Claims: claims}, 401, middleware.OutcomeWeakAuthentication, `Bearer error="insufficient_claims"`, ""},
+		"a login of the handler's":   {&middleware.AuthenticationRequired{MaxAge: time.Minute}, 401, middleware.OutcomeWeakAuthentication, `max_age="60"`, ""},
+		"a challenge too long":       {&exchange.Error{Code: "interaction_required", Claims: `{"a":"` + strings.Repeat("a", 4000) + `"}`}, 403, middleware.OutcomeDenied, "", ""},
+		"an outage":                  {&exchange.Error{Status: 500}, 503, middleware.OutcomeUnavailable, "", "1"},
+		"one with an end":            {&exchange.Error{Status: 429, RetryAfter: 7 * time.Second}, 503, middleware.OutcomeUnavailable, "", "7"},
+		"our own credentials":        {&exchange.Error{Status: 401, Code: "invalid_client", Err: verifier.ErrOurCredentials}, 503, middleware.OutcomeUnavailable, "", "1"},
+		"a mistake of ours":          {&exchange.Error{Status: 400, Code: "invalid_target"}, 0, "", "", ""},
+		"an error of somebody":       {errors.New("disk full"), 0, "", "", ""},
+		"a caller who left":          {context.Canceled, 0, "", "", ""},
+		"none":                       {nil, 0, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got error
+			var returned error
 			var events []middleware.Event
-			handler := stepUpGuard(t, `{}`, func(c *middleware.Config) {
+			guard := stepUpGuard(t, `{}`, func(c *middleware.Config) {
 				c.LateStepUp = true
 				c.Observe = func(_ context.Context, e middleware.Event) { events = append(events, e) }
-			}).Require("files:read")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				got = middleware.Refuse(r.Context(), test.cause)
-				_, _ = io.WriteString(w, "secret rows")
-			}))
-			answer := post(handler, toolCall, true)
-			if answer.Code != test.status || answer.Header().Get("WWW-Authenticate") != test.challenge || answer.Header().Get("Retry-After") != test.retryAfter {
-				t.Errorf("%d\n%v\nwant %d\n%s", answer.Code, answer.Header(), test.status, test.challenge)
+			})
+			answer := post(guard.Require("files:read")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				returned = middleware.Refuse(r.Context(), test.err)
+				_, _ = io.WriteString(w, "of the handler")
+			})), toolCall, true)
+			if test.status == 0 {
+				if returned != test.err || answer.Code != 200 || answer.Body.String() != "of the handler" || len(events) != 1 {
+					t.Errorf("%v, %d %s, %d events", returned, answer.Code, answer.Body, len(events))
+				}
+				return
 			}
-			if body := answer.Body.String(); strings.Contains(body, "secret") || strings.Contains(body, authorizationServer) {
-				t.Errorf("the body is %s", body)
+			refusal, ok := errors.AsType[*middleware.Refusal](returned)
+			if !ok || refusal.Status != test.status || refusal.Outcome != test.outcome || len(events) != 2 || events[1].Outcome != test.outcome {
+				t.Errorf("%v, events %+v", returned, events)
 			}
-			refusal, ok := errors.AsType[*middleware.Refusal](got)
-			if !ok || !errors.Is(got, test.cause) || refusal.Status != test.status {
-				t.Errorf("Refuse: %v", got)
+			challenge := answer.Header().Get("WWW-Authenticate")
+			if answer.Code != test.status || answer.Header().Get("Retry-After") != test.retryAfter || strings.Contains(answer.Body.String(), "handler") ||
+				!strings.Contains(challenge, test.challenge) || (challenge == "") != (test.challenge == "") {
+				t.Errorf("%d %v %s", answer.Code, answer.Header(), answer.Body)
 			}
-			if last := events[len(events)-1]; last.Outcome != test.outcome || last.Reason != test.reason || last.Status != test.status {
-				t.Errorf("event %q %q %d", last.Outcome, last.Reason, last.Status)
+			if challenge != "" && !strings.Contains(challenge, `resource_metadata="`+metadataURL+`"`) {
+				t.Errorf("challenge %s", challenge)
 			}
 		})
 	}
 }
 
-func TestRefuseAnswersNothingThatIsOurFault(t *testing.T) {
-	for name, cause := range map[string]error{
-		"nil":              nil,
-		"any":              errors.New("disk full"),
-		"what we asked of": &exchange.Error{Status: 400, Code: "invalid_target"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			handler := stepUpGuard(t, `{}`, func(c *middleware.Config) { c.LateStepUp = true }).Require()(
-				http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if got := middleware.Refuse(r.Context(), cause); got != cause {
-						t.Errorf("Refuse: %v", got)
-					}
-					w.WriteHeader(http.StatusTeapot)
-				}))
-			if answer := post(handler, toolCall, true); answer.Code != http.StatusTeapot {
-				t.Errorf("status %d", answer.Code)
-			}
-		})
-	}
-	handler := stepUpGuard(t, `{}`, nil).Require()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if err := middleware.Refuse(r.Context(), verifier.ErrInvalidToken); !errors.Is(err, middleware.ErrTooLate) {
-			t.Errorf("without Config.LateStepUp: %v", err)
+func TestRefuseIsTooLate(t *testing.T) {
+	failed := &exchange.Error{Code: "invalid_grant"}
+	for name, late := range map[string]bool{"not configured": false, "after a write": true} {
+		var err error
+		guard := stepUpGuard(t, `{}`, func(c *middleware.Config) { c.LateStepUp = late })
+		answer := post(guard.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "begun")
+			err = middleware.Refuse(r.Context(), failed)
+		})), toolCall, true)
+		if !errors.Is(err, middleware.ErrTooLate) || answer.Code != 200 || answer.Body.String() != "begun" {
+			t.Errorf("%s: %v, %d %s", name, err, answer.Code, answer.Body)
 		}
-	}))
-	if answer := post(handler, toolCall, true); answer.Code != http.StatusOK {
-		t.Errorf("status %d", answer.Code)
 	}
 }

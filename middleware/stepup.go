@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -24,16 +25,23 @@ type AuthenticationRequired struct {
 	ACRValues []string
 	// MaxAge is how long ago the login may have been, in whole seconds. Zero: any.
 	MaxAge time.Duration
+	// Claims is a claims challenge of Microsoft Entra ID, a JSON object that the
+	// client repeats to it: the answer is 401 insufficient_claims. Empty: none.
+	Claims string
 }
 
-// Error says what is asked for.
+// Error says what is asked for, without Claims.
 func (e *AuthenticationRequired) Error() string {
-	return "a stronger or fresher login is needed: " + parameters(e.parameters()...)
+	plain := AuthenticationRequired{ACRValues: e.ACRValues, MaxAge: e.MaxAge}
+	return "a stronger or fresher login is needed: " + parameters(plain.parameters()...)
 }
 
 // parameters are the auth-params of RFC 9470 §3.
 func (e *AuthenticationRequired) parameters() []string {
 	pairs := []string{"acr_values", strings.Join(e.ACRValues, " ")}
+	if e.Claims != "" {
+		pairs = append(pairs, "claims", base64.StdEncoding.EncodeToString([]byte(e.Claims)))
+	}
 	if e.MaxAge > 0 {
 		pairs = append(pairs, "max_age", strconv.FormatInt(int64(e.MaxAge/time.Second), 10))
 	}
@@ -62,11 +70,15 @@ func RequireAuthentication(ctx context.Context, acrValues []string, maxAge time.
 // weakAuthentication is 401 with the challenge of RFC 9470 §3, or a denial where
 // the values cannot stand in one.
 func (ru *rules) weakAuthentication(route *route, needed *AuthenticationRequired) *Refusal {
-	pairs := append([]string{"error", codeWeakAuthentication, "error_description", weakAuthentication}, needed.parameters()...)
+	code := codeWeakAuthentication
+	if needed.Claims != "" {
+		code = codeInsufficientClaims
+	}
+	pairs := append([]string{"error", code, "error_description", weakAuthentication}, needed.parameters()...)
 	pairs = append(pairs, "scope", route.start.String(), "resource_metadata", ru.metadataURL)
 	refusal := &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeWeakAuthentication,
-		code: codeWeakAuthentication, description: weakAuthentication,
+		code: code, description: weakAuthentication,
 		challenge: "Bearer " + parameters(pairs...), cause: needed, rules: ru,
 	}
 	if slices.ContainsFunc(pairs, func(value string) bool { return strings.ContainsFunc(value, needsEscape) }) ||

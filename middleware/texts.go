@@ -16,6 +16,7 @@ const (
 	forbiddenHost        = "The host of this request is not allowed here."
 	denied               = "This operation is not allowed."
 	temporarilyDown      = "The access token cannot be checked right now."
+	otherDown            = "Another service that this operation needs cannot be asked right now."
 
 	bodyTooLarge      = "The request body is too large."
 	bodyIncomplete    = "The request body is incomplete."

@@ -61,30 +61,29 @@ func downstream(reports *http.Client, address string) mcp.ToolHandlerFor[struct{
 		// The transport looks for the user in the context.
 		var err error
 		if seen.BackEnd, err = get(verifier.NewContext(ctx, caller), reports, address); err != nil {
-			return nil, nil, err
+			// Where another token or login helps, the client is asked for it. It
+			// never sees the cause.
+			_ = middleware.Refuse(ctx, err)
+			return nil, nil, errors.New("the report cannot be had now")
 		}
 		both, err := json.Marshal(seen)
 		return text(string(both)), nil, err
 	}
 }
 
-// get returns what the API answers. Its errors are for the MCP client, so they
-// say what to do and no cause.
+// get returns what the API answers.
 func get(ctx context.Context, reports *http.Client, address string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
 	response, err := reports.Do(request)
-	switch {
-	case errors.Is(err, verifier.ErrInvalidToken), errors.Is(err, exchange.ErrInteractionRequired):
-		return nil, errors.New("log in again")
-	case err != nil:
-		return nil, errors.New("the reports cannot be had now")
+	if err != nil {
+		return nil, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the reports answered %s", response.Status)
+		return nil, fmt.Errorf("status %s", response.Status)
 	}
 	return io.ReadAll(io.LimitReader(response.Body, answerLimit))
 }

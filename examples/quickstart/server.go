@@ -76,8 +76,9 @@ func newHandler(setup setup) (http.Handler, error) {
 			ScopesSupported:      setup.scopes(),
 			ResourceName:         "Gatehouse quickstart",
 		},
-		Verifier: judge,
-		Observe:  observed.Observe,
+		Verifier:   judge,
+		Observe:    observed.Observe,
+		LateStepUp: true, // for downstream_report
 	})
 	if err != nil {
 		return nil, err
