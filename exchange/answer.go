@@ -13,6 +13,8 @@ import (
 const (
 	// maxToken bounds an issued token, as a request's header must carry it.
 	maxToken = 16 << 10
+	// maxScope bounds what is remembered beside it.
+	maxScope = 16 << 10
 	// maxLifetime bounds expires_in: more is a mistake in units.
 	maxLifetime = 366 * 24 * time.Hour
 )
@@ -131,6 +133,9 @@ func (a *answer) grants(token *Token, w *wanted, wider bool) error {
 	var text string
 	if strictjson.Unmarshal(a.Scope, &text) != nil {
 		return badAnswer("scope is not a string")
+	}
+	if len(text) > maxScope {
+		return badAnswer("scope is over %d octets", maxScope)
 	}
 	granted, err := scopes.Parse(text)
 	if err != nil {

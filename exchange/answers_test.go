@@ -61,6 +61,7 @@ func TestBadAnswers(t *testing.T) {
 		"scope of something else":            {authtest.JSON(answer("scope", `"admin"`)), "wider"},
 		"scope with illegal characters":      {authtest.JSON(answer("scope", `"a\"b"`)), "scope has characters"},
 		"scope as an array":                  {authtest.JSON(answer("scope", `["reports:read"]`)), "scope is not a string"},
+		"scope that fills the memory":        {authtest.JSON(answer("scope", `"reports:read `+long+`"`)), "over 16384"},
 		"expires_in absent":                  {authtest.JSON(answer("expires_in", "")), "expires_in is missing"},
 		"expires_in null":                    {authtest.JSON(answer("expires_in", "null")), "not a number"},
 		"expires_in as text":                 {authtest.JSON(answer("expires_in", `"300"`)), "not a number"},

@@ -2,9 +2,15 @@ package exchange
 
 import (
 	"encoding/binary"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/clientauth"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
@@ -64,4 +70,39 @@ func TestWhatWasSignedIsCompared(t *testing.T) {
 	if m.get(bob, now) != nil || m.get(alice, now) != e {
 		t.Error("a token is remembered for another's")
 	}
+}
+
+func TestWhatWasSignedKeepsRequestsApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{
+			Issuer: "https://as.example", TokenEndpoint: "https://as.example/token", Auth: clientauth.None(""),
+			Transport: slowly(func(r *http.Request) string { return r.PostFormValue("audience") }),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for _, name := range []string{"alice", "bob"} {
+			w, err := c.compile(Target{Audience: []string{name}}, grantClient)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() { // both have the same key
+				e, err := c.fetch(t.Context(), &question{wanted: w, signed: name}, nil)
+				if err != nil || e.token.AccessToken() != "for-"+name {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// slowly answers each request after a second, with a token that it names.
+type slowly func(*http.Request) string
+
+func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(time.Second) // virtual
+	body := `{"access_token":"for-` + s(r) + `","token_type":"Bearer","expires_in":300}`
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }

@@ -2,10 +2,10 @@ package exchange
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
@@ -57,11 +57,21 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	response, err := t.base.RoundTrip(authorized(request, e.token))
+	response, err := t.send(request, request, e.token)
 	if err != nil || response == nil || response.StatusCode != http.StatusUnauthorized {
 		return response, err
 	}
 	return t.again(request, response, q, e)
+}
+
+// send makes request with the token. The answer is to the caller's own request,
+// so that the token does not come back with it.
+func (t *transport) send(own, request *http.Request, token *Token) (*http.Response, error) {
+	response, err := t.base.RoundTrip(authorized(request, token))
+	if response != nil {
+		response.Request = own
+	}
+	return response, err
 }
 
 func (t *transport) credential(request *http.Request, q *question, now time.Time) (*entry, error) {
@@ -105,8 +115,11 @@ func sameOrigin(a, b *url.URL) bool {
 func authorized(request *http.Request, token *Token) *http.Request {
 	copied := new(http.Request)
 	*copied = *request
-	if copied.Header = maps.Clone(request.Header); copied.Header == nil {
-		copied.Header = make(http.Header, 1)
+	copied.Header = make(http.Header, len(request.Header)+1)
+	for name, values := range request.Header {
+		if !strings.EqualFold(name, "Authorization") { // in any spelling, or there would be two
+			copied.Header[name] = values
+		}
 	}
 	copied.Header["Authorization"] = []string{token.held.field}
 	return copied
@@ -142,7 +155,7 @@ func (t *transport) again(request *http.Request, refused *http.Response, q *ques
 	if refused.Body != nil {
 		_ = refused.Body.Close()
 	}
-	return t.base.RoundTrip(authorized(&replay, fresh.token))
+	return t.send(request, &replay, fresh.token)
 }
 
 // renew returns another token than used, which was refused; nil where there shall

@@ -60,6 +60,42 @@ func TestTransportCarriesTheExchangedToken(t *testing.T) {
 	w.wantAsked(1)
 }
 
+func TestNoSpellingOfAuthorizationGetsThrough(t *testing.T) {
+	w := newWorld(t)
+	alice := w.user("alice")
+	var sent http.Header
+	transport := w.client.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+		sent = r.Header
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	}), target())
+	request := newRequest(t, alice, http.MethodGet, api, nil)
+	for _, name := range []string{"authorization", "AUTHORIZATION", "Authorization"} {
+		request.Header[name] = []string{"Bearer " + alice.DangerouslyRaw()}
+	}
+	if _, err := transport.RoundTrip(request); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Bearer " + w.mustExchange(alice).AccessToken(); len(sent) != 1 || len(sent["Authorization"]) != 1 || sent["Authorization"][0] != want {
+		t.Errorf("%d fields were sent", len(sent))
+	}
+}
+
+// What handlers print of an answer, its request for example, has no token in it.
+func TestTheTokenDoesNotComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.api.answer = func(n int, _ *http.Request) (int, http.Header) {
+		return map[bool]int{true: 401, false: 200}[n == 1], http.Header{}
+	}
+	request := newRequest(t, w.user("alice"), http.MethodGet, api, nil)
+	response, err := w.client.Transport(w.api, target()).RoundTrip(request)
+	if err != nil || response.StatusCode != 200 || w.api.count() != 2 {
+		t.Fatalf("%v after %d calls", err, w.api.count())
+	}
+	if response.Request != request || request.Header.Get("Authorization") != "" {
+		t.Error("the answer carries the token")
+	}
+}
+
 // closed tells whether a body was closed.
 type closed struct {
 	io.Reader
