@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 
 	"github.com/gatehouse-mcp/gatehouse/authtest"
+	"github.com/gatehouse-mcp/gatehouse/clientauth"
+	"github.com/gatehouse-mcp/gatehouse/exchange"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/gatehouse-mcp/gatehouse/prm"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
@@ -120,4 +122,21 @@ func Example_observe() {
 	guard.Require()(mcpHandler).ServeHTTP(httptest.NewRecorder(), request)
 	// Output:
 	// invalid_token malformed 401 middleware: 401 invalid_token: malformed: not a compact JWS
+}
+
+// Call another API as the user whose token is in the request's context.
+func Example_exchange() {
+	exchanger, err := exchange.New(exchange.Config{
+		Issuer: "https://login.example.com",
+		Auth:   clientauth.SecretBasic("mcp-server", "s3cret"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	reports := &http.Client{Transport: exchanger.Transport(nil, exchange.Target{Resource: []string{"https://reports.example.com/"}})}
+
+	_, err = reports.Get("https://reports.example.com/today")
+	fmt.Println(err)
+	// Output:
+	// Get "https://reports.example.com/today": exchange: https://login.example.com: there is no verified token of a user: use the context of a request that came through the front door
 }

@@ -2,7 +2,6 @@ package exchange_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,8 +33,9 @@ func ExampleClient_Transport() {
 	network := authtest.Network{issuer.URL(): issuer}
 	guard := func(resource string) *middleware.Guard {
 		g, err := middleware.New(middleware.Config{
-			Metadata:  prm.Metadata{Resource: resource, AuthorizationServers: []string{issuer.URL()}},
-			Transport: network,
+			Metadata:   prm.Metadata{Resource: resource, AuthorizationServers: []string{issuer.URL()}},
+			Transport:  network,
+			LateStepUp: true, // for middleware.Refuse
 		})
 		if err != nil {
 			panic(err)
@@ -68,15 +68,13 @@ func ExampleClient_Transport() {
 			return
 		}
 		response, err := api.Do(request)
-		switch {
-		case errors.Is(err, verifier.ErrInvalidToken), errors.Is(err, exchange.ErrInteractionRequired):
-			http.Error(w, "sign in again", http.StatusUnauthorized)
-		case err != nil:
-			http.Error(w, "try later", http.StatusServiceUnavailable)
-		default:
-			defer response.Body.Close()
-			_, _ = io.Copy(w, response.Body)
+		if err != nil {
+			_ = middleware.Refuse(r.Context(), err) // 401, a step-up or 503, where that helps the client
+			http.Error(w, "no report", http.StatusBadGateway)
+			return
 		}
+		defer response.Body.Close()
+		_, _ = io.Copy(w, response.Body)
 	}))
 
 	request, err := http.NewRequest(http.MethodPost, resource, nil)
