@@ -30,7 +30,7 @@ var ErrInteractionRequired = errors.New("exchange: the user has to act at the au
 // and again.
 //
 // Its text is for the operator. It holds no token and nothing that a server wrote,
-// except Code.
+// except Code, provided that Config.Transport keeps both out of its errors.
 type Error struct {
 	// Issuer is the authorization server that was asked.
 	Issuer string

@@ -117,7 +117,8 @@ func authorized(request *http.Request, token *Token) *http.Request {
 	*copied = *request
 	copied.Header = make(http.Header, len(request.Header)+1)
 	for name, values := range request.Header {
-		if !strings.EqualFold(name, "Authorization") { // in any spelling, or there would be two
+		// In any spelling: net/http writes what it does not know, and there would be two.
+		if !strings.EqualFold(name, "Authorization") && !strings.EqualFold(name, "Host") {
 			copied.Header[name] = values
 		}
 	}

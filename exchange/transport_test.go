@@ -72,6 +72,7 @@ func TestNoSpellingOfAuthorizationGetsThrough(t *testing.T) {
 	for _, name := range []string{"authorization", "AUTHORIZATION", "Authorization"} {
 		request.Header[name] = []string{"Bearer " + alice.DangerouslyRaw()}
 	}
+	request.Header["host"] = []string{"evil.example"}
 	if _, err := transport.RoundTrip(request); err != nil {
 		t.Fatal(err)
 	}
