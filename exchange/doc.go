@@ -12,7 +12,7 @@
 //	})}
 //
 // A request made with the context of a protected handler then carries a token of
-// the same user for that API, and for no other host. In a tool of an SDK it is
-// verifier.NewContext with the token that mcpsdk or mcpgo hands over. Where there is none to be had,
-// middleware.Refuse tells the client what would help.
+// the same user for that API, and for no other host. In a tool of the official Go
+// SDK that is verifier.NewContext with the token of mcpsdk.FromRequest. Where there
+// is none to be had, middleware.Refuse tells the client what would help.
 package exchange
