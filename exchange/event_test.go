@@ -229,12 +229,16 @@ func TestAnObserversPanicEndsNoRefresh(t *testing.T) {
 		})
 		alice := w.user("alice")
 		first := w.mustExchange(alice)
-		time.Sleep(52 * time.Minute)
-		w.mustExchange(alice)
-		synctest.Wait()
+		time.Sleep(time.Hour - 12*time.Second)
+		w.issuer.SetFault(authtest.EndpointToken, authtest.Slow(4*time.Second))
+		if w.mustExchange(alice).AccessToken() != first.AccessToken() {
+			t.Error("the old token is still good, and should serve")
+		}
+		time.Sleep(3 * time.Second) // now it is not, and who comes waits for the refresh
 		if w.mustExchange(alice).AccessToken() == first.AccessToken() {
 			t.Error("the refreshed token is not used")
 		}
+		w.wantAsked(2)
 	})
 }
 

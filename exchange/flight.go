@@ -31,8 +31,10 @@ func (c *Client) refresh(q *question, old *entry) {
 		start := time.Now()
 		e, how, err := c.fly(&own, old)
 		own.how = how
-		defer func() { _ = recover() }() // of an observer's panic, which would end the process here
-		c.report(context.Background(), TriggerAhead, &own, start, err)
+		func() {
+			defer func() { _ = recover() }() // an observer's panic would end the process here
+			c.report(context.Background(), TriggerAhead, &own, start, err)
+		}()
 		return e, err
 	})
 }
