@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,10 +168,15 @@ func TestWhatNeverAnswersHoldsUpNobody(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
 				defer close(release)
+				var well atomic.Bool
 				w, o := newObservedWorld(t, func(c *exchange.Config) {
-					c.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
-						never(release)
-						return nil, nil
+					next := c.Transport
+					c.TokenEndpoint = c.Issuer + "/token"
+					c.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+						if !well.Load() {
+							never(release)
+						}
+						return next.RoundTrip(r)
 					})
 				})
 				alice, start := w.user("alice"), time.Now()
@@ -186,6 +192,8 @@ func TestWhatNeverAnswersHoldsUpNobody(t *testing.T) {
 					t.Errorf("took %v", took)
 				}
 				o.want(t, name, "call unavailable", "call unavailable", "call unavailable")
+				well.Store(true) // what still hangs keeps nobody out
+				w.mustExchange(alice)
 			})
 		})
 	}

@@ -78,7 +78,7 @@ func (c *Client) ClientCredentials(ctx context.Context, target Target) (*Token, 
 	start := time.Now()
 	w, err := c.compile(target, grantClient)
 	q := &question{wanted: w}
-	c.name(q)
+	c.identify(q)
 	var e *entry
 	if err == nil {
 		e, err = c.obtain(ctx, q, start)
@@ -127,7 +127,7 @@ func (c *Client) forUser(ctx context.Context, q *question, now time.Time) (*entr
 			return nil, err
 		}
 	}
-	c.name(q)
+	c.identify(q)
 	return c.obtain(ctx, q, now)
 }
 

@@ -24,10 +24,13 @@ func (c *Client) obtain(ctx context.Context, q *question, now time.Time) (*entry
 	return c.fetch(ctx, q, nil)
 }
 
+// name is all that tells a question from others.
+func (q *question) name() string { return string(q.key[:]) + q.signed }
+
 // refresh replaces a token ahead of its end. Nobody waits, so it reports itself.
 func (c *Client) refresh(q *question, old *entry) {
 	own := *q
-	c.flights.DoChan(string(q.key[:])+q.signed, func() (any, error) {
+	c.flights.DoChan(q.name(), func() (any, error) {
 		start := time.Now()
 		e, how, err := c.fly(&own, old)
 		own.how = how
@@ -46,7 +49,7 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 		return nil, err
 	}
 	how := ResultShared
-	answer := c.flights.DoChan(string(q.key[:])+q.signed, func() (any, error) {
+	answer := c.flights.DoChan(q.name(), func() (any, error) {
 		e, ours, err := c.fly(q, stale)
 		how = ours
 		return e, err
@@ -62,6 +65,7 @@ func (c *Client) fetch(ctx context.Context, q *question, stale *entry) (*entry, 
 		q.how = how
 		return result.Val.(*entry), nil
 	case <-deadline.C:
+		c.flights.Forget(q.name()) // or it would keep out those who come later
 		return nil, &Error{Issuer: c.issuer, Err: errors.New("no answer in time")}
 	case <-ctx.Done():
 		return nil, ctx.Err()

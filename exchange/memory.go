@@ -25,10 +25,10 @@ const (
 // obtained: another token of the same user may grant less.
 type key [sha256.Size]byte
 
-// name gives a question its key, hashed with the client's own seed, so that nobody
+// identify gives a question its key, hashed with the client's own seed, so that nobody
 // can choose tokens that land in one bucket. To hash a whole JWT would take longer
 // than the rest of a call, so what its signature signs is not hashed but compared.
-func (c *Client) name(q *question) {
+func (c *Client) identify(q *question) {
 	var space [1024]byte // spares the heap a copy of an ordinary token
 	text := append(space[:0], c.seed[:]...)
 	text = append(text, q.digest[:]...)

@@ -47,12 +47,12 @@ func TestKeysAreUnambiguous(t *testing.T) {
 		"a b c, an actor":      {wanted: w, subject: subject("a", "b", "c"), actor: actor},
 		"another target":       {wanted: &wanted{digest: [32]byte{1}}, subject: subject("a", "b", "c")},
 	} {
-		new(Client).name(q)
+		new(Client).identify(q)
 		if other, taken := seen[q.key]; taken {
 			t.Errorf("%s and %s share a key", name, other)
 		}
 		seen[q.key] = name
-		(&Client{seed: [32]byte{1}}).name(q)
+		(&Client{seed: [32]byte{1}}).identify(q)
 		if _, taken := seen[q.key]; taken {
 			t.Errorf("%s: the key of another client", name)
 		}
