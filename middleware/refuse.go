@@ -37,6 +37,15 @@ func Refuse(ctx context.Context, err error) error {
 	return late.answer(refusal)
 }
 
+// withdrawn gives a Reason to an error that has none: what was good at the front
+// door is so no more.
+func withdrawn(cause error) error {
+	if _, ok := errors.AsType[*verifier.InvalidTokenError](cause); ok {
+		return cause
+	}
+	return errors.Join(&verifier.InvalidTokenError{Reason: verifier.ReasonInactive, Hint: "the authorization server takes the token no longer"}, cause)
+}
+
 // refuseWork returns the answer for an error of Refuse, nil where there is none.
 func (ru *rules) refuseWork(route *route, cause error) *Refusal {
 	failed, _ := errors.AsType[*exchange.Error](cause)
@@ -51,7 +60,7 @@ func (ru *rules) refuseWork(route *route, cause error) *Refusal {
 	case weak != nil:
 		return ru.weakAuthentication(route, weak)
 	case errors.Is(cause, verifier.ErrInvalidToken):
-		return ru.invalidToken(cause, route)
+		return ru.invalidToken(withdrawn(cause), route)
 	case !errors.Is(cause, verifier.ErrUnavailable):
 		return nil
 	}

@@ -26,13 +26,14 @@ func TestRefuseAnswersInPlaceOfTheHandler(t *testing.T) {
 		challenge  string // part of it; empty: none
 		retryAfter string
 	}{
-		"the user's token has ended": {&exchange.Error{Status: 400, Code: "invalid_grant"}, 401, middleware.OutcomeInvalidToken, `Bearer error="invalid_token"`, ""},
+		"the user's token has ended": {&exchange.Error{Status: 400, Code: "invalid_grant"}, 401, middleware.OutcomeInvalidToken, `Bearer error="invalid_token", error_description="The access token is not active."`, ""},
 		"through an http.Client":     {&url.Error{Op: "Get", Err: &exchange.Error{Code: "invalid_grant"}}, 401, middleware.OutcomeInvalidToken, `Bearer error="invalid_token"`, ""},
 		"the user has to act":        {&exchange.Error{Code: "interaction_required"}, 401, middleware.OutcomeWeakAuthentication, `Bearer error="insufficient_user_authentication"`, ""},
 		"a claims challenge":         {&exchange.Error{Code: "interaction_required", Claims: claims}, 401, middleware.OutcomeWeakAuthentication, `claims="` + encoded + `"`, ""},
 		"Microsoft's code for it":    {&exchange.Error{Code: "interaction_required", Claims: claims}, 401, middleware.OutcomeWeakAuthentication, `Bearer error="insufficient_claims"`, ""},
 		"a login of the handler's":   {&middleware.AuthenticationRequired{MaxAge: time.Minute}, 401, middleware.OutcomeWeakAuthentication, `max_age="60"`, ""},
-		"a challenge too long":       {&exchange.Error{Code: "interaction_required", Claims: `{"a":"` + strings.Repeat("a", 4000) + `"}`}, 403, middleware.OutcomeDenied, "", ""},
+		"claims too long":            {&exchange.Error{Code: "interaction_required", Claims: `{"a":"` + strings.Repeat("a", 4000) + `"}`}, 401, middleware.OutcomeWeakAuthentication, `Bearer error="insufficient_user_authentication"`, ""},
+		"a challenge too long":       {&middleware.AuthenticationRequired{ACRValues: []string{strings.Repeat("a", 5000)}}, 403, middleware.OutcomeDenied, "", ""},
 		"an outage":                  {&exchange.Error{Status: 500}, 503, middleware.OutcomeUnavailable, "", "1"},
 		"one with an end":            {&exchange.Error{Status: 429, RetryAfter: 7 * time.Second}, 503, middleware.OutcomeUnavailable, "", "7"},
 		"our own credentials":        {&exchange.Error{Status: 401, Code: "invalid_client", Err: verifier.ErrOurCredentials}, 503, middleware.OutcomeUnavailable, "", "1"},

@@ -68,8 +68,12 @@ func RequireAuthentication(ctx context.Context, acrValues []string, maxAge time.
 }
 
 // weakAuthentication is 401 with the challenge of RFC 9470 §3, or a denial where
-// the values cannot stand in one.
+// the values cannot stand in one. Claims that are too long for one are left out: a
+// fresh login may do as well.
 func (ru *rules) weakAuthentication(route *route, needed *AuthenticationRequired) *Refusal {
+	if base64.StdEncoding.EncodedLen(len(needed.Claims)) > maxChallenge/2 {
+		needed = &AuthenticationRequired{ACRValues: needed.ACRValues, MaxAge: needed.MaxAge}
+	}
 	code := codeWeakAuthentication
 	if needed.Claims != "" {
 		code = codeInsufficientClaims
