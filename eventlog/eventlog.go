@@ -6,7 +6,7 @@
 // The keys are stable:
 //
 //	auth.outcome     a middleware.Outcome
-//	auth.reason      a verifier.Reason, of refused tokens
+//	auth.reason      a verifier.Reason, of tokens that were refused or have ended
 //	auth.resource    the resource identifier
 //	auth.operation   the tool, prompt or resource, by the policy's key
 //	auth.scheme      how the token came
@@ -58,9 +58,9 @@ type Config struct {
 	// octets; keep it secret, or subjects can be guessed.
 	SubjectKey []byte
 
-	// PerSecond limits the records of refusals, each class of outcome and reason
-	// for itself, with bursts of ten times as many; what is left out is counted in
-	// the next record. Zero: 1. Negative: no limit.
+	// PerSecond limits the records of refusals and of ended streams, each class of
+	// outcome and reason for itself, with bursts of ten times as many; what is left
+	// out is counted in the next record. Zero: 1. Negative: no limit.
 	PerSecond float64
 
 	// PlainSubjects writes subjects as they are. They may be e-mail addresses:
@@ -129,7 +129,7 @@ func (l *Log) write(ctx context.Context, event middleware.Event) {
 		return
 	}
 	var suppressed uint64
-	if event.Status != 0 && event.Outcome != middleware.OutcomePreflight {
+	if event.Status != 0 && event.Outcome != middleware.OutcomePreflight || event.Outcome == middleware.OutcomeEnded {
 		var ok bool
 		if suppressed, ok = l.limits.allow(class{event.Outcome, event.Reason}, time.Now()); !ok {
 			return
@@ -139,7 +139,7 @@ func (l *Log) write(ctx context.Context, event middleware.Event) {
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Uint64("auth.suppressed", suppressed))
 	}
-	l.logger.LogAttrs(ctx, level, "request "+verb(event.Outcome), attrs...)
+	l.logger.LogAttrs(ctx, level, message(event.Outcome), attrs...)
 }
 
 // record writes an audit record.
@@ -156,15 +156,20 @@ func levelOf(outcome middleware.Outcome) slog.Level {
 		return slog.LevelDebug
 	case middleware.OutcomeUnauthenticated, middleware.OutcomeInsufficientScope, middleware.OutcomeWeakAuthentication:
 		return slog.LevelInfo // every login and every step-up begins so
+	case middleware.OutcomeEnded:
+		return slog.LevelInfo // every token expires
 	case middleware.OutcomeUnavailable:
 		return slog.LevelError
 	}
 	return slog.LevelWarn
 }
 
-func verb(outcome middleware.Outcome) string {
-	if outcome == middleware.OutcomeAllowed || outcome == middleware.OutcomeAnonymous || outcome == middleware.OutcomePreflight {
-		return "allowed"
+func message(outcome middleware.Outcome) string {
+	switch outcome {
+	case middleware.OutcomeAllowed, middleware.OutcomeAnonymous, middleware.OutcomePreflight:
+		return "request allowed"
+	case middleware.OutcomeEnded:
+		return "stream ended"
 	}
-	return "refused"
+	return "request refused"
 }

@@ -154,6 +154,34 @@ func TestRefusalsAreLimitedByClass(t *testing.T) {
 	})
 }
 
+func TestEndedStreamsAreLoggedAndLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out, audit sink
+		log := eventlog.New(out.logger(), eventlog.Config{Audit: audit.logger()})
+		ended := middleware.Event{
+			Resource: resource, Outcome: middleware.OutcomeEnded, Reason: verifier.ReasonExpired, Issuer: issuer,
+			Caller: callerWith(t, "files:read"),
+		}
+		for range 1000 {
+			log.Observe(t.Context(), ended)
+		}
+		ended.Reason = verifier.ReasonInactive
+		log.Observe(t.Context(), ended)
+		records := out.records(t)
+		if len(records) != 11 || audit.Len() != 0 {
+			t.Fatalf("%d records, audit %s", len(records), audit.String())
+		}
+		last := records[10]
+		for key, want := range map[string]any{
+			"level": "INFO", "msg": "stream ended", "auth.outcome": "ended", "auth.reason": "inactive", "iss": issuer, "client_id": "desk",
+		} {
+			if last[key] != want {
+				t.Errorf("%s is %v, want %v", key, last[key], want)
+			}
+		}
+	})
+}
+
 func rand(t *testing.T) string { return fmt.Sprint(t.Name(), time.Now().UnixNano()) }
 
 func TestAuditIsNeverSampled(t *testing.T) {

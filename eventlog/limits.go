@@ -47,6 +47,7 @@ func newLimits(perSecond float64) limits {
 	}
 	for _, reason := range verifier.Reasons() {
 		l.classes[class{middleware.OutcomeInvalidToken, reason}] = one()
+		l.classes[class{middleware.OutcomeEnded, reason}] = one()
 	}
 	return l
 }

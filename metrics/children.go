@@ -16,6 +16,7 @@ type perResource struct {
 	verifications table[verification, prometheus.Observer]
 	policies      table[string, *decisions]
 	stepUps       table[string, prometheus.Counter]
+	ended         map[verifier.Reason]prometheus.Counter
 }
 
 // A verification names a child of the histogram.
@@ -26,7 +27,10 @@ func (m *Metrics) resource(resource string) *perResource {
 		return found
 	}
 	return m.resources.add(resource, other, func(resource string) *perResource {
-		p := &perResource{metrics: m, name: label(resource)}
+		p := &perResource{metrics: m, name: label(resource), ended: make(map[verifier.Reason]prometheus.Counter)}
+		for _, reason := range append(verifier.Reasons(), "") {
+			p.ended[reason] = m.ended.WithLabelValues(p.name, string(reason))
+		}
 		p.policy("")
 		p.policy(other)
 		return p
@@ -76,6 +80,14 @@ func (p *perResource) stepUp(scope string) prometheus.Counter {
 	})
 }
 
+// end returns the counter of answers that were cut.
+func (p *perResource) end(reason verifier.Reason) prometheus.Counter {
+	if found, ok := p.ended[reason]; ok {
+		return found
+	}
+	return p.ended[verifier.ReasonUnspecified]
+}
+
 // decisions are the children of one operation.
 type decisions struct{ allowed, stepUp, denied prometheus.Counter }
 
@@ -120,7 +132,7 @@ func newOutcomes(requests *prometheus.CounterVec, resource, scheme string) *outc
 		unknown:   requests.WithLabelValues(resource, other, "", scheme),
 	}
 	for _, outcome := range middleware.Outcomes() {
-		if outcome != middleware.OutcomeInvalidToken {
+		if outcome != middleware.OutcomeInvalidToken && outcome != middleware.OutcomeEnded {
 			o.byOutcome[outcome] = requests.WithLabelValues(resource, string(outcome), "", scheme)
 		}
 	}

@@ -30,7 +30,14 @@ var (
 	stepUpsTotal = definition{"gatehouse_step_ups_total", prometheus.CounterValue,
 		"Scopes asked for by 403 insufficient_scope, each scope of a challenge once.",
 		[]string{"resource", "scope"}}
+	endedTotal = definition{"gatehouse_streams_ended_total", prometheus.CounterValue,
+		"Answers of allowed requests that were cut because their token ended: reason is expired, or what a re-check found; none where the token is good, and grants less than before.",
+		[]string{"resource", "reason"}}
 )
+
+func eventDefinitions() []definition {
+	return []definition{requestsTotal, policyTotal, stepUpsTotal, endedTotal}
+}
 
 // verificationSeconds is the one histogram, so its kind is not in ValueType.
 const (

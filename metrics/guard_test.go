@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/authtest"
@@ -141,6 +142,28 @@ func TestWatchShowsKeysAndCache(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
+}
+
+// TestAStreamThatItsTokenEndsIsCounted goes through a real Guard in virtual time.
+func TestAStreamThatItsTokenEndsIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, metrics.New(metrics.Config{Resources: []string{resource}}), scopes.Policy{})
+		stream := d.guard.Require()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		r := httptest.NewRequest(http.MethodGet, resource, nil)
+		r.Header.Set("Authorization", "Bearer "+d.issuer.Token(authtest.Claims{"exp": time.Now().Add(time.Minute)}))
+		stream.ServeHTTP(discard{http.Header{}}, r)
+		d.send(d.issuer.Token(nil))
+		for series, want := range map[string]string{
+			fmt.Sprintf(`gatehouse_streams_ended_total{reason="expired",resource=%q}`, resource):                       "1",
+			fmt.Sprintf(`gatehouse_streams_ended_total{reason="inactive",resource=%q}`, resource):                      "0",
+			fmt.Sprintf(`gatehouse_requests_total{outcome="allowed",reason="",resource=%q,scheme="bearer"}`, resource): "2",
+			fmt.Sprintf(`gatehouse_policy_decisions_total{decision="allowed",operation="",resource=%q}`, resource):     "2",
+		} {
+			if got := d.value(t, series); got != want {
+				t.Errorf("%s is %s, want %s", series, got, want)
+			}
+		}
+	})
 }
 
 func TestWatchShowsIntrospection(t *testing.T) {

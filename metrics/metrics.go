@@ -42,6 +42,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	policies  *prometheus.CounterVec
 	stepUps   *prometheus.CounterVec
+	ended     *prometheus.CounterVec
 	traceID   func(context.Context) string
 
 	// The children are resolved once, so that Observe neither hashes labels nor
@@ -61,6 +62,7 @@ func New(config Config) *Metrics {
 		durations: newDurations(),
 		policies:  policyTotal.counters(),
 		stepUps:   stepUpsTotal.counters(),
+		ended:     endedTotal.counters(),
 		traceID:   config.TraceID,
 	}
 	for _, resource := range config.Resources {
@@ -75,13 +77,12 @@ func New(config Config) *Metrics {
 // block.
 func (m *Metrics) Observe(ctx context.Context, event middleware.Event) {
 	children := m.resource(event.Resource)
-	request := children.scheme(event.Scheme).of(event.Outcome, event.Reason)
 	trace := m.trace(ctx)
-	if trace == nil {
-		request.Inc()
-	} else if exemplary, ok := request.(prometheus.ExemplarAdder); ok {
-		exemplary.AddWithExemplar(1, trace)
+	if event.Outcome == middleware.OutcomeEnded { // the request is counted already
+		inc(children.end(event.Reason), trace)
+		return
 	}
+	inc(children.scheme(event.Scheme).of(event.Outcome, event.Reason), trace)
 	// A Duration of zero says that no Verifier was asked; counting it would make
 	// refusals look like fast verifications.
 	if event.Duration > 0 {
@@ -98,6 +99,15 @@ func (m *Metrics) Observe(ctx context.Context, event middleware.Event) {
 			children.stepUp(scope).Inc()
 		}
 	}
+}
+
+// inc counts one, with an exemplar where there is a trace.
+func inc(counter prometheus.Counter, trace prometheus.Labels) {
+	if exemplary, ok := counter.(prometheus.ExemplarAdder); ok && trace != nil {
+		exemplary.AddWithExemplar(1, trace)
+		return
+	}
+	counter.Inc()
 }
 
 // trace returns the labels of an exemplar. The client library panics on long
@@ -135,6 +145,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.durations.Describe(ch)
 	m.policies.Describe(ch)
 	m.stepUps.Describe(ch)
+	m.ended.Describe(ch)
 	for _, d := range statusDefinitions() {
 		ch <- d.desc()
 	}
@@ -146,6 +157,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.durations.Collect(ch)
 	m.policies.Collect(ch)
 	m.stepUps.Collect(ch)
+	m.ended.Collect(ch)
 	m.watching.Lock()
 	watched := m.watched
 	m.watching.Unlock()

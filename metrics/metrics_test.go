@@ -24,9 +24,9 @@ const (
 	durationName  = "gatehouse_verification_duration_seconds"
 )
 
-// seriesPerScheme is what one scheme of a resource costs: every outcome,
-// invalid_token by reason, and one for outcomes that are not in the list.
-var seriesPerScheme = len(middleware.Outcomes()) - 1 + len(verifier.Reasons()) + 1
+// seriesPerScheme is what one scheme of a resource costs: every outcome but
+// ended, invalid_token by reason, and one for outcomes that are not in the list.
+var seriesPerScheme = len(middleware.Outcomes()) - 2 + len(verifier.Reasons()) + 1
 
 var _ func(context.Context, middleware.Event) = metrics.New(metrics.Config{}).Observe
 
@@ -38,6 +38,9 @@ func TestEveryOutcomeAndReasonHasItsOwnCounter(t *testing.T) {
 				events = append(events, middleware.Event{Outcome: outcome, Reason: reason})
 			}
 			continue
+		}
+		if outcome == middleware.OutcomeEnded {
+			continue // counted apart
 		}
 		events = append(events, middleware.Event{Outcome: outcome})
 	}
@@ -55,6 +58,30 @@ func TestEveryOutcomeAndReasonHasItsOwnCounter(t *testing.T) {
 				t.Errorf("counted %v, want only %q twice", counted, want)
 			}
 		})
+	}
+}
+
+func TestEndedStreamsAreCountedByReason(t *testing.T) {
+	m := metrics.New(metrics.Config{Resources: []string{resource}})
+	series := testutil.CollectAndCount(m)
+	for _, reason := range []verifier.Reason{verifier.ReasonExpired, verifier.ReasonExpired, verifier.ReasonInactive, "", "invented"} {
+		m.Observe(t.Context(), middleware.Event{Resource: resource, Outcome: middleware.OutcomeEnded, Reason: reason})
+	}
+	if counted := nonZero(t, m); len(counted) != 0 {
+		t.Errorf("ended streams count as requests: %v", counted)
+	}
+	want := map[string]float64{"expired": 2, "inactive": 1, "": 1, "unspecified": 1}
+	got := map[string]float64{}
+	for _, metric := range family(t, m, "gatehouse_streams_ended_total").GetMetric() {
+		if value := metric.GetCounter().GetValue(); value != 0 {
+			got[metric.GetLabel()[0].GetValue()] = value
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+	if after := testutil.CollectAndCount(m); after != series {
+		t.Errorf("%d series, %d before", after, series)
 	}
 }
 

@@ -74,8 +74,9 @@ type Config struct {
 	Recheck time.Duration
 
 	// Observe is told of every request once, after the decision and before the
-	// next handler runs, in the request's goroutine. It must be fast and safe
-	// for concurrent use. Nil: nobody is told, at no cost.
+	// next handler runs, in the request's goroutine; and once more when that
+	// handler is done, if its token ended before (OutcomeEnded). It must be fast
+	// and safe for concurrent use. Nil: nobody is told, at no cost.
 	Observe func(context.Context, Event)
 
 	// DangerouslyForwardToken leaves the Authorization and DPoP headers on the

@@ -17,12 +17,13 @@ type tokenContext struct {
 	token           *verifier.Token
 	end             time.Time
 
-	recheck func(context.Context) bool // nil: never
+	recheck func(context.Context) error // nil: never
 	every   time.Duration
 
 	mu       sync.Mutex
 	timed    context.Context // nil until somebody waits
 	cancel   context.CancelFunc
+	lost     error // what recheck found
 	released bool
 }
 
@@ -71,7 +72,7 @@ func (c *tokenContext) start() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {
-		c.timed, c.cancel = context.WithDeadline(c.Context, c.end)
+		c.timed, c.cancel = context.WithDeadlineCause(c.Context, c.end, errTokenExpired)
 		if c.released {
 			c.cancel()
 		} else if c.recheck != nil {
@@ -88,6 +89,7 @@ func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
 	// A Verifier's panic would end the process from here; it ends the stream.
 	defer func() {
 		if recover() != nil {
+			c.lose(errNobodyKnows)
 			cancel()
 		}
 	}()
@@ -96,7 +98,8 @@ func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if !c.recheck(ctx) {
+			if err := c.recheck(ctx); err != nil {
+				c.lose(err)
 				cancel()
 				return
 			}
@@ -104,12 +107,25 @@ func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// release ends the context when the handler is done.
-func (c *tokenContext) release() {
+func (c *tokenContext) lose(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = err
+}
+
+// release ends the context when the handler is done. It returns why the token
+// had ended it before; nil where it had not, or where nobody looked.
+func (c *tokenContext) release() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.released = true
-	if c.cancel != nil {
-		c.cancel()
+	if c.cancel == nil {
+		return nil
 	}
+	ended := c.lost
+	if ended == nil && context.Cause(c.timed) == errTokenExpired {
+		ended = errTokenExpired
+	}
+	c.cancel()
+	return ended
 }

@@ -43,6 +43,10 @@ const (
 	OutcomeUnavailable Outcome = "unavailable"
 	// OutcomeCanceled: the client went away while its token was judged.
 	OutcomeCanceled Outcome = "canceled"
+	// OutcomeEnded: the answer to an allowed request was cut, because its token had
+	// expired or a Recheck found it no longer good. It is the second event of its
+	// request, after OutcomeAllowed.
+	OutcomeEnded Outcome = "ended"
 )
 
 // Outcomes returns the closed list.
@@ -51,6 +55,7 @@ func Outcomes() []Outcome {
 		OutcomeAllowed, OutcomeAnonymous, OutcomePreflight, OutcomeUnauthenticated,
 		OutcomeInvalidRequest, OutcomeInvalidToken, OutcomeInsufficientScope,
 		OutcomeWeakAuthentication, OutcomeForbiddenOrigin, OutcomeDenied, OutcomeInvalidMessage, OutcomeUnavailable, OutcomeCanceled,
+		OutcomeEnded,
 	}
 }
 
@@ -85,7 +90,7 @@ func (ru *rules) scheme(d decision, outcome Outcome) Scheme {
 	return SchemeBearer
 }
 
-// An Event reports one decision to Config.Observe. It holds no credential and
+// An Event reports one decision, or its end, to Config.Observe. It holds no credential and
 // no text of the request.
 type Event struct {
 	// Resource is the configured resource identifier.
@@ -93,7 +98,8 @@ type Event struct {
 	// Outcome is how the request ended.
 	Outcome Outcome
 	// Reason is the check that refused; empty unless Outcome is
-	// OutcomeInvalidToken.
+	// OutcomeInvalidToken or OutcomeEnded. The latter has none where a Recheck found
+	// a good token that grants less, or is of somebody else.
 	Reason verifier.Reason
 	// Issuer is the URL of the configured issuer that the token belongs to;
 	// empty where it is not known. It never comes from the token.
@@ -110,7 +116,7 @@ type Event struct {
 	Status int
 	// Duration is how long the Verifier took; 0 where it was not asked.
 	Duration time.Duration
-	// Token is the accepted token; nil for every refusal.
+	// Token is the accepted token; nil for every refusal, and once it has ended.
 	Token *verifier.Token
 	// Caller is the verified token of whoever asked: Token, or the one that does
 	// not suffice for the operation. Nil where nobody is known.

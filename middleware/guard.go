@@ -112,22 +112,29 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx.recheck = d.rules.recheckOf(decision.credential, decision.token)
 		ctx.every = d.rules.recheckTime
 	}
-	defer ctx.release()
+	defer d.rules.end(r.Context(), ctx, d.route, decision)
 	d.next.ServeHTTP(w, d.rules.admit(r, ctx))
 }
 
-// recheckOf returns a function that reports whether a credential is still good for
+// recheckOf returns a function that returns nil while a credential is good for
 // what it was good for: the same caller with no fewer scopes. That nobody can say
 // so now is no reason to break off.
-func (ru *rules) recheckOf(credential string, before *verifier.Token) func(context.Context) bool {
-	return func(ctx context.Context) bool {
+func (ru *rules) recheckOf(credential string, before *verifier.Token) func(context.Context) error {
+	return func(ctx context.Context) error {
 		token, _, err := ru.verify(ctx, credential)
-		if err != nil {
-			return !errors.Is(err, verifier.ErrInvalidToken)
+		switch {
+		case errors.Is(err, verifier.ErrInvalidToken):
+			return err
+		case err != nil:
+			return nil
 		}
-		_, err = ru.recheck(token)
-		return err == nil && token.Issuer == before.Issuer && token.Subject == before.Subject &&
-			token.Scopes.Contains(before.Scopes)
+		if _, err = ru.recheck(token); err != nil {
+			return err
+		}
+		if token.Issuer != before.Issuer || token.Subject != before.Subject || !token.Scopes.Contains(before.Scopes) {
+			return errGrantsLess
+		}
+		return nil
 	}
 }
 

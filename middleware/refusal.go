@@ -202,12 +202,17 @@ func (ru *rules) insufficientScope(route *route, held, needed scopes.Set) *Refus
 	}
 }
 
-func (ru *rules) invalidToken(cause error, route *route) *Refusal {
-	reason := verifier.ReasonUnspecified
-	// The list is closed: a Reason of a Verifier's own would be a new label.
-	if invalid, ok := errors.AsType[*verifier.InvalidTokenError](cause); ok && route.invalid[invalid.Reason] != "" {
-		reason = invalid.Reason
+// reason returns the Reason of a Verifier's error. The list is closed: a Reason of a
+// Verifier's own would be a new label.
+func (r *route) reason(cause error) verifier.Reason {
+	if invalid, ok := errors.AsType[*verifier.InvalidTokenError](cause); ok && r.invalid[invalid.Reason] != "" {
+		return invalid.Reason
 	}
+	return verifier.ReasonUnspecified
+}
+
+func (ru *rules) invalidToken(cause error, route *route) *Refusal {
+	reason := route.reason(cause)
 	description := describe(reason)
 	return &Refusal{
 		Status: http.StatusUnauthorized, Outcome: OutcomeInvalidToken, Reason: reason,
