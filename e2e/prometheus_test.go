@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +30,8 @@ import (
 const panelData = "GATEHOUSE_PANEL_DATA"
 
 // TestPrometheusAnswersEveryPanel has a real Prometheus scrape the quickstart,
-// with JWTs and with opaque tokens, and asks it what the dashboard asks.
+// with JWTs and with opaque tokens, and a server that calls another API; and asks
+// it what the dashboard asks.
 func TestPrometheusAnswersEveryPanel(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "quickstart")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "..", "-o", binary, "./examples/quickstart").CombinedOutput(); err != nil {
@@ -41,12 +43,14 @@ func TestPrometheusAnswersEveryPanel(t *testing.T) {
 	issuer := authtest.NewServer(t, authtest.Config{Resources: []string{resource}, Scopes: []string{"mcp:tools", "mcp:admin"}})
 	serves(t, "quickstart", "http://"+jwts+"/metrics", exec.CommandContext(t.Context(), binary, "-listen", jwts, "-issuer", issuer.URL()))
 	serves(t, "quickstart -introspect", "http://"+opaque+"/metrics", exec.CommandContext(t.Context(), binary, "-listen", opaque, "-introspect"))
-	p := startPrometheus(t, free[2], jwts, opaque)
+	calling := newDownstream(t)
+	p := startPrometheus(t, free[2], jwts, opaque, calling.address())
 
 	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); traffic(ctx, issuer, resource, "http://"+opaque+"/mcp") }()
-	t.Cleanup(func() { stop(); <-done })
+	var senders sync.WaitGroup
+	senders.Go(func() { traffic(ctx, issuer, resource, "http://"+opaque+"/mcp") })
+	senders.Go(func() { calling.traffic(ctx) })
+	t.Cleanup(func() { stop(); senders.Wait() })
 
 	panels := dashboard(t)
 	if len(panels) < 10 {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,41 +22,54 @@ const (
 	maxScopes     = 512
 )
 
+// list is the attributes of one record.
+type list []slog.Attr
+
+func (l *list) add(key, value string, limit int) {
+	if value != "" {
+		*l = append(*l, slog.String(key, clean(value, limit)))
+	}
+}
+
+func (l *list) took(key string, d time.Duration) {
+	if d > 0 {
+		*l = append(*l, slog.Duration(key, d))
+	}
+}
+
+// ids adds what ties a record to others of its request.
+func (l *Log) ids(ctx context.Context, attrs *list) {
+	if l.requestID != nil {
+		attrs.add("request_id", l.requestID(ctx), maxValue)
+	}
+	if l.traceID != nil {
+		attrs.add("trace_id", l.traceID(ctx), maxValue)
+	}
+}
+
 // attrs returns what every record of event has.
 func (l *Log) attrs(ctx context.Context, event middleware.Event) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 16)
-	add := func(key, value string, limit int) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, clean(value, limit)))
-		}
-	}
-	add("auth.outcome", string(event.Outcome), maxValue)
-	add("auth.reason", string(event.Reason), maxValue)
-	add("auth.resource", event.Resource, maxError)
-	add("auth.operation", event.Operation, maxValue)
-	add("auth.scheme", string(event.Scheme), maxValue)
+	attrs := make(list, 0, 16)
+	attrs.add("auth.outcome", string(event.Outcome), maxValue)
+	attrs.add("auth.reason", string(event.Reason), maxValue)
+	attrs.add("auth.resource", event.Resource, maxError)
+	attrs.add("auth.operation", event.Operation, maxValue)
+	attrs.add("auth.scheme", string(event.Scheme), maxValue)
 	if event.Status != 0 {
 		attrs = append(attrs, slog.Int("auth.status", event.Status))
 	}
-	if event.Duration > 0 {
-		attrs = append(attrs, slog.Duration("auth.duration", event.Duration))
-	}
-	add("auth.needed", event.Needed.String(), maxScopes)
-	add("iss", event.Issuer, maxError)
+	attrs.took("auth.duration", event.Duration)
+	attrs.add("auth.needed", event.Needed.String(), maxScopes)
+	attrs.add("iss", event.Issuer, maxError)
 	if caller := event.Caller; caller != nil {
-		add("client_id", caller.ClientID, maxValue)
+		attrs.add("client_id", caller.ClientID, maxValue)
 		if caller.Subject != "" {
 			attrs = append(attrs, l.subject(caller.Issuer, caller.Subject))
 		}
 	}
-	if l.requestID != nil {
-		add("request_id", l.requestID(ctx), maxValue)
-	}
-	if l.traceID != nil {
-		add("trace_id", l.traceID(ctx), maxValue)
-	}
+	l.ids(ctx, &attrs)
 	if event.Err != nil {
-		add("auth.error", event.Err.Error(), maxError)
+		attrs.add("auth.error", event.Err.Error(), maxError)
 	}
 	return attrs
 }

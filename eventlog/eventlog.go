@@ -2,6 +2,7 @@
 //
 //	events := eventlog.New(logger, eventlog.Config{})
 //	guard, err := middleware.New(middleware.Config{..., Observe: events.Observe})
+//	exchanger, err := exchange.New(exchange.Config{..., Observe: events.ObserveExchange})
 //
 // The keys are stable:
 //
@@ -20,6 +21,15 @@
 //	iss, client_id   whose token it is
 //	sub_hash, sub    the user: hashed, or plain if so configured
 //	request_id, trace_id
+//
+// and of tokens for other APIs, besides iss, request_id and trace_id:
+//
+//	exchange.result      an exchange.Result
+//	exchange.trigger     an exchange.Trigger
+//	exchange.target      the API
+//	exchange.duration    how long the token took
+//	exchange.error       why there is none, for operators
+//	exchange.suppressed  like records that were left out since the last one
 //
 // No credential is ever written, and no claim but the above. Values from tokens
 // are cut to 64 characters, and what could forge or garble a line is escaped.
@@ -131,7 +141,7 @@ func (l *Log) write(ctx context.Context, event middleware.Event) {
 	var suppressed uint64
 	if event.Status != 0 && event.Outcome != middleware.OutcomePreflight || event.Outcome == middleware.OutcomeEnded {
 		var ok bool
-		if suppressed, ok = l.limits.allow(class{event.Outcome, event.Reason}, time.Now()); !ok {
+		if suppressed, ok = l.limits.allow(class{outcome: event.Outcome, reason: event.Reason}, time.Now()); !ok {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/gatehouse-mcp/gatehouse/exchange"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
@@ -18,6 +19,7 @@ import (
 type class struct {
 	outcome middleware.Outcome
 	reason  verifier.Reason
+	result  exchange.Result
 }
 
 // limits holds one limit for each class. Its map is never written after New.
@@ -46,8 +48,11 @@ func newLimits(perSecond float64) limits {
 		l.classes[class{outcome: outcome}] = one()
 	}
 	for _, reason := range verifier.Reasons() {
-		l.classes[class{middleware.OutcomeInvalidToken, reason}] = one()
-		l.classes[class{middleware.OutcomeEnded, reason}] = one()
+		l.classes[class{outcome: middleware.OutcomeInvalidToken, reason: reason}] = one()
+		l.classes[class{outcome: middleware.OutcomeEnded, reason: reason}] = one()
+	}
+	for _, result := range exchange.Results() {
+		l.classes[class{result: result}] = one()
 	}
 	return l
 }

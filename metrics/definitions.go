@@ -36,16 +36,25 @@ var (
 )
 
 func eventDefinitions() []definition {
-	return []definition{requestsTotal, policyTotal, stepUpsTotal, endedTotal}
+	return []definition{requestsTotal, policyTotal, stepUpsTotal, endedTotal, exchangesTotal}
 }
 
-// verificationSeconds is the one histogram, so its kind is not in ValueType.
-const (
-	verificationSeconds = "gatehouse_verification_duration_seconds"
-	verificationHelp    = "Time the verifier took to judge a token, waiting for the provider included; kind is how a good token was found valid, refused, unavailable, or custom."
-)
+func histograms() []histogram { return []histogram{verificationSeconds, exchangeSeconds} }
 
-func verificationLabels() []string { return []string{"resource", "issuer", "kind"} }
+// A histogram describes one histogram, native and classic.
+type histogram struct {
+	name    string
+	help    string
+	labels  []string
+	buckets []float64
+}
+
+var verificationSeconds = histogram{"gatehouse_verification_duration_seconds",
+	"Time the verifier took to judge a token, waiting for the provider included; kind is how a good token was found valid, refused, unavailable, or custom.",
+	[]string{"resource", "issuer", "kind"},
+	// A remembered token takes about a microsecond, a warm signature check tens, a
+	// fetch of keys up to seconds: the classic buckets span all.
+	[]float64{0.000002, 0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5}}
 
 // The kinds of verifications besides verifier.Sources.
 const (
@@ -69,19 +78,15 @@ func (d definition) desc() *prometheus.Desc {
 	return prometheus.NewDesc(d.name, d.help, d.labels, nil)
 }
 
-func newDurations() *prometheus.HistogramVec {
+func (h histogram) vec() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: verificationSeconds,
-		Help: verificationHelp,
-		// A remembered token takes about a microsecond, a warm signature check
-		// tens, a fetch of keys up to seconds: the classic buckets span all.
-		Buckets: []float64{
-			0.000002, 0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 5,
-		},
+		Name:                            h.name,
+		Help:                            h.help,
+		Buckets:                         h.buckets,
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
 		NativeHistogramMinResetDuration: time.Hour,
-	}, verificationLabels())
+	}, h.labels)
 }
 
 // label makes value fit for a label: the client library panics on invalid UTF-8.

@@ -5,6 +5,7 @@
 //	registry.MustRegister(m)
 //	guard, err := middleware.New(middleware.Config{..., Observe: m.Observe})
 //	m.Watch(guard.Status)
+//	exchanger, err := exchange.New(exchange.Config{..., Observe: m.ObserveExchange})
 //
 // One Metrics serves every Guard of a process. docs/operations.md lists the
 // metrics. No label takes its value from a request: values are of closed lists,
@@ -14,6 +15,7 @@ package metrics
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,19 +37,22 @@ type Config struct {
 	TraceID func(context.Context) string
 }
 
-// Metrics is a [prometheus.Collector] fed by the events of one or more Guards.
-// Make it with New. It is safe for concurrent use.
+// Metrics is a [prometheus.Collector] fed by the events of one or more Guards and
+// exchange clients. Make it with New. It is safe for concurrent use.
 type Metrics struct {
-	requests  *prometheus.CounterVec
-	durations *prometheus.HistogramVec
-	policies  *prometheus.CounterVec
-	stepUps   *prometheus.CounterVec
-	ended     *prometheus.CounterVec
-	traceID   func(context.Context) string
+	requests      *prometheus.CounterVec
+	durations     *prometheus.HistogramVec
+	policies      *prometheus.CounterVec
+	stepUps       *prometheus.CounterVec
+	ended         *prometheus.CounterVec
+	exchanged     *prometheus.CounterVec
+	exchangeTimes *prometheus.HistogramVec
+	traceID       func(context.Context) string
 
 	// The children are resolved once, so that Observe neither hashes labels nor
 	// allocates.
 	resources table[string, *perResource]
+	exchanges table[string, *exchanges]
 
 	watching sync.Mutex
 	watched  []func() middleware.Status
@@ -58,12 +63,14 @@ var _ prometheus.Collector = (*Metrics)(nil)
 // New returns a Metrics that is registered nowhere yet.
 func New(config Config) *Metrics {
 	m := &Metrics{
-		requests:  requestsTotal.counters(),
-		durations: newDurations(),
-		policies:  policyTotal.counters(),
-		stepUps:   stepUpsTotal.counters(),
-		ended:     endedTotal.counters(),
-		traceID:   config.TraceID,
+		requests:      requestsTotal.counters(),
+		durations:     verificationSeconds.vec(),
+		policies:      policyTotal.counters(),
+		stepUps:       stepUpsTotal.counters(),
+		ended:         endedTotal.counters(),
+		exchanged:     exchangesTotal.counters(),
+		exchangeTimes: exchangeSeconds.vec(),
+		traceID:       config.TraceID,
 	}
 	for _, resource := range config.Resources {
 		children := m.resource(resource)
@@ -86,12 +93,7 @@ func (m *Metrics) Observe(ctx context.Context, event middleware.Event) {
 	// A Duration of zero says that no Verifier was asked; counting it would make
 	// refusals look like fast verifications.
 	if event.Duration > 0 {
-		observer := children.verification(event.Issuer, kindOf(event))
-		if exemplary, ok := observer.(prometheus.ExemplarObserver); ok && trace != nil {
-			exemplary.ObserveWithExemplar(event.Duration.Seconds(), trace)
-		} else {
-			observer.Observe(event.Duration.Seconds())
-		}
+		observe(children.verification(event.Issuer, kindOf(event)), event.Duration, trace)
 	}
 	children.policy(event.Operation).count(event.Outcome)
 	if event.Outcome == middleware.OutcomeInsufficientScope {
@@ -108,6 +110,15 @@ func inc(counter prometheus.Counter, trace prometheus.Labels) {
 		return
 	}
 	counter.Inc()
+}
+
+// observe measures one, with an exemplar where there is a trace.
+func observe(observer prometheus.Observer, took time.Duration, trace prometheus.Labels) {
+	if exemplary, ok := observer.(prometheus.ExemplarObserver); ok && trace != nil {
+		exemplary.ObserveWithExemplar(took.Seconds(), trace)
+		return
+	}
+	observer.Observe(took.Seconds())
 }
 
 // trace returns the labels of an exemplar. The client library panics on long
@@ -139,13 +150,18 @@ func (m *Metrics) Watch(status func() middleware.Status) {
 	m.watched = append(m.watched, status)
 }
 
+// collectors are those that events feed.
+func (m *Metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		m.requests, m.durations, m.policies, m.stepUps, m.ended, m.exchanged, m.exchangeTimes,
+	}
+}
+
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	m.requests.Describe(ch)
-	m.durations.Describe(ch)
-	m.policies.Describe(ch)
-	m.stepUps.Describe(ch)
-	m.ended.Describe(ch)
+	for _, collector := range m.collectors() {
+		collector.Describe(ch)
+	}
 	for _, d := range statusDefinitions() {
 		ch <- d.desc()
 	}
@@ -153,11 +169,9 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	m.requests.Collect(ch)
-	m.durations.Collect(ch)
-	m.policies.Collect(ch)
-	m.stepUps.Collect(ch)
-	m.ended.Collect(ch)
+	for _, collector := range m.collectors() {
+		collector.Collect(ch)
+	}
 	m.watching.Lock()
 	watched := m.watched
 	m.watching.Unlock()

@@ -3,6 +3,9 @@ package metrics
 import (
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"regexp"
 	"strings"
@@ -50,6 +53,8 @@ func TestOperationsPage(t *testing.T) {
 	page.WriteString(pageHead)
 	writeMetrics(&page)
 	writeReasons(&page)
+	writeList(t, &page, "Outcomes", "`outcome` of a request, and `auth.outcome` in the log.", "../middleware/event.go", "Outcome")
+	writeList(t, &page, "Exchange results", "`result` of a token for another API, and `exchange.result` in the log.", "../exchange/event.go", "Result")
 	writeAlerts(t, &page, string(rules))
 	if *update {
 		if err := os.WriteFile(pagePath, []byte(page.String()), 0o644); err != nil {
@@ -70,7 +75,9 @@ func writeMetrics(page *strings.Builder) {
 	}
 	kinds := map[prometheus.ValueType]string{prometheus.CounterValue: "counter", prometheus.GaugeValue: "gauge"}
 	row(requestsTotal.name, "counter", requestsTotal.labels, requestsTotal.help)
-	row(verificationSeconds, "histogram", verificationLabels(), verificationHelp)
+	for _, h := range histograms() {
+		row(h.name, "histogram", h.labels, h.help)
+	}
 	for _, d := range append(eventDefinitions()[1:], statusDefinitions()...) {
 		row(d.name, kinds[d.kind], d.labels, d.help)
 	}
@@ -85,6 +92,33 @@ func writeReasons(page *strings.Builder) {
 	page.WriteString("## Reasons\n\n`reason` of `invalid_token`, in the order of the checks.\n\n| reason | meaning | remedy |\n|---|---|---|\n")
 	for _, reason := range verifier.Reasons() {
 		fmt.Fprintf(page, "| `%s` | %s | %s |\n", reason, reason.Meaning(), reason.Remedy())
+	}
+	page.WriteByte('\n')
+}
+
+// writeList makes a table of the constants of one type, and of their comments.
+func writeList(t *testing.T, page *strings.Builder, title, text, path, typeName string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(page, "## %s\n\n%s\n\n| value | meaning |\n|---|---|\n", title, text)
+	rows := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, ok := spec.Type.(*ast.Ident); ok && name.Name == typeName {
+			_, meaning, _ := strings.Cut(strings.Join(strings.Fields(spec.Doc.Text()), " "), ": ")
+			fmt.Fprintf(page, "| `%s` | %s%s |\n", strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`), strings.ToUpper(meaning[:1]), meaning[1:])
+			rows++
+		}
+		return true
+	})
+	if rows < 10 {
+		t.Errorf("%s: %d values", title, rows)
 	}
 	page.WriteByte('\n')
 }
@@ -121,9 +155,35 @@ func writeAlerts(t *testing.T, page *strings.Builder, rules string) {
 	}
 }
 
+// TestEveryAlertIsTested wants of each alert that it fires once and is quiet once.
+func TestEveryAlertIsTested(t *testing.T) {
+	rules, err := os.ReadFile(rulesPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := os.ReadFile("../deploy/prometheus/rules_test.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(string(rules), -1)
+	if len(alerts) < 10 {
+		t.Errorf("%d alerts were found", len(alerts))
+	}
+	for _, alert := range alerts {
+		quiet := regexp.MustCompile(`alertname: ` + alert[1] + `, exp_alerts: \[\]`)
+		fires := regexp.MustCompile(`alertname: ` + alert[1] + `\n\s+exp_alerts:\n\s+- exp_labels:`)
+		if !quiet.Match(tests) || !fires.Match(tests) {
+			t.Errorf("%s: quiet in a test: %v, fires in a test: %v", alert[1], quiet.Match(tests), fires.Match(tests))
+		}
+	}
+}
+
 // TestAlertsAndPanelsUseMetricsThatExist finds typing errors and renamings.
 func TestAlertsAndPanelsUseMetricsThatExist(t *testing.T) {
-	known := map[string]bool{verificationSeconds + "_bucket": true}
+	known := map[string]bool{}
+	for _, h := range histograms() {
+		known[h.name+"_bucket"] = true
+	}
 	for _, d := range append(eventDefinitions(), statusDefinitions()...) {
 		known[d.name] = true
 	}

@@ -33,8 +33,8 @@ const (
 	// OutcomeForbiddenOrigin: an Origin that is not allowed, or a foreign Host
 	// on a loopback resource (DNS rebinding), 403.
 	OutcomeForbiddenOrigin Outcome = "forbidden_origin"
-	// OutcomeDenied: refused whatever the token: a Guard or policy that is not
-	// valid, 401 or 403.
+	// OutcomeDenied: refused whatever the token, 403: the policy says so, or does not
+	// name the operation, or is not valid. 401 from a Guard that is not valid.
 	OutcomeDenied Outcome = "denied"
 	// OutcomeInvalidMessage: a body that is no legal or no unambiguous MCP
 	// message, 400, 413 or 415. Only policies that name operations read it.
