@@ -64,7 +64,7 @@ func layer(name string) int {
 		return 2
 	case name == "middleware":
 		return 3
-	case name == "metrics", name == "eventlog", name == "mcpsdk", name == "mcpgo", name == "authtest":
+	case name == "metrics", name == "eventlog", name == "oteltrace", name == "mcpsdk", name == "mcpgo", name == "authtest":
 		return 4
 	case strings.HasPrefix(name, "examples/"), name == "":
 		return 5
@@ -96,6 +96,7 @@ var bans = []struct {
 	{"github.com/MicahParks/", []string{"internal/jose"}, "its own key cache cannot tell an outage from a bad token"},
 	{"github.com/golang-jwt/", []string{"internal/jose"}, "its parser ignores crit and typ: only the gate in internal/jose may use it"},
 	{"github.com/prometheus/", []string{"metrics", "examples/"}, "who does not scrape must not link it"},
+	{"go.opentelemetry.io/", []string{"oteltrace"}, "who does not trace must not link it"},
 	{"github.com/modelcontextprotocol/", []string{"mcpsdk", "examples/"}, "who uses another MCP library must not link it"},
 	{"github.com/mark3labs/", []string{"mcpgo", "examples/"}, "who uses another MCP library must not link it"},
 	{"github.com/go-json-experiment/", []string{"internal/strictjson"}, "one strict reader, and one place to change when it joins the standard library"},
@@ -124,6 +125,30 @@ func TestBannedImports(t *testing.T) {
 	for _, ban := range bans {
 		if len(ban.allowed) > 0 && !used[ban.prefix] {
 			t.Errorf("nobody imports %s any more: remove its ban", ban.prefix)
+		}
+	}
+}
+
+// TestLeavesAreLinkedByTheirUsersOnly looks at the whole build of each package:
+// what a leaf brings along reaches nobody who does not import the leaf.
+func TestLeavesAreLinkedByTheirUsersOnly(t *testing.T) {
+	leaves := map[string]string{
+		"metrics": "github.com/prometheus/", "oteltrace": "go.opentelemetry.io/",
+		"mcpsdk": "github.com/modelcontextprotocol/", "mcpgo": "github.com/mark3labs/",
+	}
+	for name, p := range packages(t) {
+		for leaf, foreign := range leaves {
+			uses := name == leaf || slices.Contains(p.Deps, path.Join(module, leaf)) || strings.HasPrefix(name, "examples/")
+			links := slices.ContainsFunc(p.Deps, func(d string) bool { return strings.HasPrefix(d, foreign) })
+			if links && !uses {
+				t.Errorf("%s links %s, and does not import %s", name, foreign, leaf)
+			}
+			if name == leaf && !links {
+				t.Errorf("%s does not link %s: is the test blind?", name, foreign)
+			}
+		}
+		if slices.ContainsFunc(p.Deps, func(d string) bool { return strings.HasPrefix(d, "go.opentelemetry.io/otel/sdk") }) {
+			t.Errorf("%s links the SDK of OpenTelemetry: that is the caller's", name)
 		}
 	}
 }
