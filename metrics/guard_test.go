@@ -320,6 +320,19 @@ func benchmarkWarm(b *testing.B, m *metrics.Metrics) {
 	}
 }
 
+func TestMetricsAllocateNothingForAWarmRequest(t *testing.T) {
+	allocations := func(m *metrics.Metrics) float64 {
+		d := newDoor(t, m, scopes.Policy{Base: scopes.All("files:read")})
+		r := httptest.NewRequest(http.MethodPost, resource, nil)
+		r.Header.Set("Authorization", "Bearer "+d.issuer.Token(nil))
+		w := discard{http.Header{}}
+		return testing.AllocsPerRun(200, func() { d.handler.ServeHTTP(w, r) })
+	}
+	if without, with := allocations(nil), allocations(metrics.New(metrics.Config{})); with != without {
+		t.Errorf("%v allocations, %v without an observer", with, without)
+	}
+}
+
 func BenchmarkWarmRequest(b *testing.B) {
 	b.Run("unobserved", func(b *testing.B) { benchmarkWarm(b, nil) })
 	b.Run("observed", func(b *testing.B) { benchmarkWarm(b, metrics.New(metrics.Config{Resources: []string{resource}})) })

@@ -3,9 +3,6 @@ package metrics
 import (
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"regexp"
 	"strings"
@@ -38,10 +35,20 @@ fails where it is out of date.
 - **Traces**: ` + "`oteltrace.Observe`" + ` adds each decision to the request's OpenTelemetry span; ` + "`oteltrace.TraceID`" + ` gives
   metrics their exemplars, and the log its ` + "`trace_id`" + `.
 
-![The dashboard's panels over the quickstart](dashboard.png)
+![The dashboard's panels, from a real Prometheus](dashboard.png)
 
 Panels and alerts use the classic buckets of the histogram. Where native histograms are scraped, keep the classic ones
 (` + "`scrape_classic_histograms`" + `, later ` + "`always_scrape_classic_histograms`" + `).
+
+## When logins fail
+
+1. The panel of decisions says what became of the requests; the table of outcomes below, what to do about each. Where no
+   requests are counted at all, they do not arrive: look at DNS, TLS and the proxy in front.
+2. For ` + "`invalid_token`" + `, the panel of reasons names the check, and the table of reasons the remedy.
+3. The log has each kind of refusal, at level Info and above, with ` + "`auth.reason`" + ` and the cause in ` + "`auth.error`" + `; ` + "`request_id`" + ` and
+   ` + "`trace_id`" + ` lead to one request. It is there even if administrators are refused too, and ` + "`/explain`" + ` with them.
+4. Readiness names the issuer that cannot be reached, and its last error.
+5. Give a token that is refused to ` + "`Guard.Explain`" + `.
 
 `
 
@@ -55,8 +62,10 @@ func TestOperationsPage(t *testing.T) {
 	page.WriteString(pageHead)
 	writeMetrics(&page)
 	writeReasons(&page)
-	writeList(t, &page, "Outcomes", "`outcome` of a request, and `auth.outcome` in the log.", "../middleware/event.go", "Outcome")
-	writeList(t, &page, "Exchange results", "`result` of a token for another API, and `exchange.result` in the log.", "../exchange/event.go", "Result")
+	page.WriteString("## Outcomes\n\n`outcome` of a request, and `auth.outcome` in the log.\n")
+	writeList(t, &page, "../middleware/event.go", "Outcome", outcomeRemedies)
+	page.WriteString("## Exchange results\n\n`result` of a token for another API, and `exchange.result` in the log.\n")
+	writeList(t, &page, "../exchange/event.go", "Result", exchangeRemedies)
 	writeAlerts(t, &page, string(rules))
 	if *update {
 		if err := os.WriteFile(pagePath, []byte(page.String()), 0o644); err != nil {
@@ -94,33 +103,6 @@ func writeReasons(page *strings.Builder) {
 	page.WriteString("## Reasons\n\n`reason` of `invalid_token`, in the order of the checks.\n\n| reason | meaning | remedy |\n|---|---|---|\n")
 	for _, reason := range verifier.Reasons() {
 		fmt.Fprintf(page, "| `%s` | %s | %s |\n", reason, reason.Meaning(), reason.Remedy())
-	}
-	page.WriteByte('\n')
-}
-
-// writeList makes a table of the constants of one type, and of their comments.
-func writeList(t *testing.T, page *strings.Builder, title, text, path, typeName string) {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(page, "## %s\n\n%s\n\n| value | meaning |\n|---|---|\n", title, text)
-	rows := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if name, ok := spec.Type.(*ast.Ident); ok && name.Name == typeName {
-			_, meaning, _ := strings.Cut(strings.Join(strings.Fields(spec.Doc.Text()), " "), ": ")
-			fmt.Fprintf(page, "| `%s` | %s%s |\n", strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`), strings.ToUpper(meaning[:1]), meaning[1:])
-			rows++
-		}
-		return true
-	})
-	if rows < 10 {
-		t.Errorf("%s: %d values", title, rows)
 	}
 	page.WriteByte('\n')
 }
