@@ -98,8 +98,13 @@ func TestReadersOfHostileTextAreFuzzed(t *testing.T) {
 	}
 }
 
-// DS-28: the minimum Go version has the fixes that the parsers here rely on.
+// DS-28: the minimum Go version has the fixes that the parsers here rely on, and
+// known vulnerabilities fail the build.
 func TestMinimumGoVersion(t *testing.T) {
+	checks, err := os.ReadFile(".ci/run")
+	if err != nil || !strings.Contains(string(checks), "\"$tools/govulncheck\" ./...") {
+		t.Errorf("DS-28 nobody looks for known vulnerabilities (%v)", err)
+	}
 	text, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)

@@ -81,10 +81,17 @@ func newDownstream(t *testing.T) *downstream {
 
 func (d *downstream) address() string { return d.server.Listener.Addr().String() }
 
-// traffic calls the API for some users, and opens streams, until ctx ends.
+// traffic calls the API for some users, and opens streams, until ctx ends. Now and
+// then the token endpoint is down.
 func (d *downstream) traffic(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
-		d.send(ctx, http.MethodPost, authtest.Claims{"sub": "user-" + strconv.Itoa(i), "exp": time.Now().Add(time.Minute)})
+		d.issuer.ClearFaults()
+		if i%8 == 7 {
+			d.issuer.SetFault(authtest.EndpointToken, authtest.Down())
+		}
+		for user := range 5 {
+			d.send(ctx, http.MethodPost, authtest.Claims{"sub": "user-" + strconv.Itoa(i+user), "exp": time.Now().Add(time.Minute)})
+		}
 		// Within the leeway of 10 s: the stream ends in two.
 		d.send(ctx, http.MethodGet, authtest.Claims{"exp": time.Now().Add(-8 * time.Second)})
 	}
