@@ -22,7 +22,7 @@ type definition struct {
 // The metrics that events feed.
 var (
 	requestsTotal = definition{"gatehouse_requests_total", prometheus.CounterValue,
-		"Requests by how they ended at the front door; reason is set for invalid_token only.",
+		"Requests by how they were decided at the front door; reason is set for invalid_token only. One that is refused while its handler runs (LateStepUp) counts twice: allowed, and refused.",
 		[]string{"resource", "outcome", "reason", "scheme"}}
 	policyTotal = definition{"gatehouse_policy_decisions_total", prometheus.CounterValue,
 		"Decisions of the policy by operation, a key of the policy: allowed, step_up (more scopes or a stronger login are asked for) or denied; no operation where the policy is per route.",

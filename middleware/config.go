@@ -74,7 +74,8 @@ type Config struct {
 	Recheck time.Duration
 
 	// Observe is told of every request once, after the decision and before the
-	// next handler runs, in the request's goroutine; and once more when that
+	// next handler runs, in the request's goroutine. Of an allowed one it is told
+	// once more if a handler refuses it while it runs (LateStepUp), and when the
 	// handler is done, if its token ended before (OutcomeEnded). It must be fast
 	// and safe for concurrent use. Nil: nobody is told, at no cost.
 	Observe func(context.Context, Event)

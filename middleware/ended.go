@@ -22,20 +22,23 @@ func (ru *rules) end(parent context.Context, ctx *tokenContext, route *route, d 
 	if cause == nil || ru.observe == nil {
 		return
 	}
-	event := Event{
+	ru.observe(parent, Event{
 		Resource:  ru.resource,
 		Outcome:   OutcomeEnded,
+		Reason:    route.endReason(cause),
 		Issuer:    d.issuer,
 		Operation: d.operation,
 		Scheme:    ru.scheme(d, OutcomeEnded),
 		Caller:    d.caller,
-	}
+	})
+}
+
+func (r *route) endReason(cause error) verifier.Reason {
 	switch cause {
 	case errTokenExpired:
-		event.Reason = verifier.ReasonExpired
+		return verifier.ReasonExpired
 	case errGrantsLess:
-	default:
-		event.Reason = route.reason(cause)
+		return ""
 	}
-	ru.observe(parent, event)
+	return r.reason(cause)
 }

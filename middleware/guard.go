@@ -99,7 +99,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d.rules.allowOrigin(w.Header(), r)
 	if d.rules.late {
-		late := &lateAnswer{ResponseWriter: w, request: r, rules: d.rules, route: d.route, caller: decision.token, header: w.Header().Clone()}
+		late := &lateAnswer{ResponseWriter: w, request: r, rules: d.rules, route: d.route, decided: decision, header: w.Header().Clone()}
 		defer late.finish()
 		w, r = late, r.WithContext(context.WithValue(r.Context(), lateKey{}, late))
 	}

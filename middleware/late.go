@@ -4,8 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"sync"
-
-	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
 type lateKey struct{}
@@ -17,7 +15,7 @@ type lateAnswer struct {
 	request *http.Request
 	rules   *rules
 	route   *route
-	caller  *verifier.Token
+	decided decision    // what let the handler run
 	header  http.Header // the handler's, until it begins
 
 	mu    sync.Mutex
@@ -36,7 +34,9 @@ func (l *lateAnswer) answer(refusal *Refusal) error {
 		return ErrTooLate
 	}
 	l.taken = true
-	l.rules.report(l.request.Context(), decision{refusal: refusal, caller: l.caller})
+	d := l.decided
+	d.token, d.refusal, d.duration = nil, refusal, 0 // the Verifier was asked once
+	l.rules.report(l.request.Context(), d)
 	refusal.ServeHTTP(l.ResponseWriter, l.request)
 	return refusal
 }

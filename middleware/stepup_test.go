@@ -229,6 +229,26 @@ func TestChallengeInBodyIsAToolResult(t *testing.T) {
 	}
 }
 
+func TestALateRefusalIsReportedLikeAnyOther(t *testing.T) {
+	var events []middleware.Event
+	handler := stepUpGuard(t, `{}`, func(c *middleware.Config) {
+		c.LateStepUp = true
+		c.Observe = func(_ context.Context, e middleware.Event) { events = append(events, e) }
+	}).Protect(scopes.Policy{Tools: map[string]scopes.Requirement{"report": scopes.All("files:read")}})(
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _ = middleware.RequireMore(r.Context(), "files:write") }))
+	post(handler, toolCall, true)
+	if len(events) != 2 || events[0].Outcome != middleware.OutcomeAllowed {
+		t.Fatalf("events %+v", events)
+	}
+	first, late := events[0], events[1]
+	if late.Outcome != middleware.OutcomeInsufficientScope || late.Status != 403 || late.Needed.String() != "files:write" || late.Token != nil || late.Duration != 0 {
+		t.Errorf("event %+v", late)
+	}
+	if late.Issuer != issuerURL || late.Operation != "report" || late.Scheme != first.Scheme || late.Caller != first.Caller || late.Resource != first.Resource {
+		t.Errorf("the second event says of the request\n%+v, the first\n%+v", late, first)
+	}
+}
+
 func TestRecheckEndsAStreamWhoseTokenIsRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
