@@ -121,6 +121,7 @@ type outcomes struct {
 	byOutcome map[middleware.Outcome]prometheus.Counter
 	byReason  map[verifier.Reason]prometheus.Counter
 	unknown   prometheus.Counter
+	allowed   prometheus.Counter
 }
 
 // newOutcomes creates every series at once: a counter that first appears with
@@ -136,6 +137,7 @@ func newOutcomes(requests *prometheus.CounterVec, resource, scheme string) *outc
 			o.byOutcome[outcome] = requests.WithLabelValues(resource, string(outcome), "", scheme)
 		}
 	}
+	o.allowed = o.byOutcome[middleware.OutcomeAllowed]
 	for _, reason := range verifier.Reasons() {
 		o.byReason[reason] = requests.WithLabelValues(resource, string(middleware.OutcomeInvalidToken), string(reason), scheme)
 	}
@@ -143,6 +145,9 @@ func newOutcomes(requests *prometheus.CounterVec, resource, scheme string) *outc
 }
 
 func (o *outcomes) of(outcome middleware.Outcome, reason verifier.Reason) prometheus.Counter {
+	if outcome == middleware.OutcomeAllowed { // of every warm request: spare it the map
+		return o.allowed
+	}
 	if outcome == middleware.OutcomeInvalidToken {
 		if found, ok := o.byReason[reason]; ok {
 			return found
