@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -187,15 +188,20 @@ func (p *parser) list(problem string) ([]string, error) {
 // for known, by folding case or by stopping at a NUL, is a flaw. It returns the
 // name that it was mistaken for.
 func (p *parser) name(name []byte, known ...string) string {
-	for rest := name; len(rest) > 0; {
-		c, size := utf8.DecodeRune(rest)
-		if unicode.IsControl(c) {
-			p.invalid("a control character in the name of a member")
+	ascii := true
+	for i, c := range name {
+		switch {
+		case c < ' ' || c == 0x7f:
+			p.invalid(controlInName)
+		case c >= utf8.RuneSelf && ascii:
+			ascii = false
+			if bytes.ContainsFunc(name[i:], unicode.IsControl) {
+				p.invalid(controlInName)
+			}
 		}
-		rest = rest[size:]
 	}
 	for _, exact := range known {
-		if equalFold(name, exact) {
+		if mayFold(name, exact, ascii) && strings.EqualFold(string(name), exact) {
 			p.invalid("a member that differs from " + exact + " in case only")
 			return exact
 		}
@@ -203,8 +209,10 @@ func (p *parser) name(name []byte, known ...string) string {
 	return ""
 }
 
-// equalFold is strings.EqualFold, which cannot hold where the shortest possible
-// form of a letter (one byte) and its longest (three) do not fit.
-func equalFold(name []byte, exact string) bool {
-	return len(name) >= len(exact) && len(name) <= 3*len(exact) && strings.EqualFold(string(name), exact)
+const controlInName = "a control character in the name of a member"
+
+// mayFold is false where the lengths exclude that a name is exact in another case:
+// the forms of a letter have one byte in ASCII, and three at the most.
+func mayFold(name []byte, exact string, ascii bool) bool {
+	return len(name) == len(exact) || !ascii && len(name) > len(exact) && len(name) <= 3*len(exact)
 }

@@ -3,6 +3,7 @@ package strictjson
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -24,18 +25,22 @@ var (
 type Reader struct {
 	data      []byte
 	pos       int
-	depth     int // of Members and Elements that are open
 	limit     int
 	most      int // members of an object; 0: any number
 	duplicate bool
-	names     []span // of the open objects, the innermost last
-	unquoted  []byte // what spans beyond data are about
-	folded    []byte // scratch
+	open      []container // what pos is in, the innermost last
+	seed      maphash.Seed
+	hashes    []uint64 // of the names of the open objects, as long as they are few
+	unquoted  []byte   // the last name that had escapes
 }
 
 // NewReader returns a Reader of data, which may nest at most limit deep.
 func NewReader(data []byte, limit int) Reader {
-	return Reader{data: data, limit: limit, names: make([]span, 0, 2*few)}
+	var room struct { // for most texts
+		open   [5]container
+		hashes [2 * few]uint64
+	}
+	return Reader{data: data, limit: limit, open: room.open[:0], seed: maphash.MakeSeed(), hashes: room.hashes[:0]}
 }
 
 // AtMost refuses objects with more than n members. It bounds what the names of a
@@ -67,7 +72,7 @@ func (r *Reader) FoldedValue() ([]byte, error) { return r.value(true) }
 func (r *Reader) value(fold bool) ([]byte, error) {
 	r.peek()
 	start := r.pos
-	end, err := r.skip(start, r.depth, fold)
+	end, err := r.skip(start, fold)
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +113,12 @@ type Elements struct {
 
 // Elements enters the next value, which must be an array.
 func (r *Reader) Elements() (Elements, error) {
-	return Elements{reader: r}, r.open('[')
+	return Elements{reader: r}, r.enter('[', false)
 }
 
 // Next moves to the next element.
 func (e *Elements) Next() (more bool, err error) {
-	return e.reader.next(']', &e.started)
+	return e.reader.next(&e.started)
 }
 
 // Members is an object that is being read: Next until it returns false, and one
@@ -121,32 +126,27 @@ func (e *Elements) Next() (more bool, err error) {
 type Members struct {
 	reader  *Reader
 	started bool
-	object  object
 }
 
 // Members enters the next value, which must be an object.
 func (r *Reader) Members() (Members, error) {
-	return Members{reader: r, object: object{base: len(r.names)}}, r.open('{')
+	return Members{reader: r}, r.enter('{', false)
 }
 
 // FoldedMembers is Members for an object whose names must differ by more than
 // case (strings.EqualFold): some decoders take "Name" for "name".
 func (r *Reader) FoldedMembers() (Members, error) {
-	members, err := r.Members()
-	members.object.fold = true
-	return members, err
+	return Members{reader: r}, r.enter('{', true)
 }
 
 // Next moves to the next member and returns its name, unescaped, which is valid
 // until the next call on the Reader.
 func (m *Members) Next() (name []byte, more bool, err error) {
 	r := m.reader
-	if more, err = r.next('}', &m.started); err != nil || !more {
-		r.close(&m.object)
+	if more, err = r.next(&m.started); err != nil || !more {
 		return nil, false, err
 	}
-	r.peek()
-	name, end, err := r.member(r.pos, &m.object)
+	name, end, err := r.member(space(r.data, r.pos))
 	if err != nil {
 		return nil, false, err
 	}
@@ -154,26 +154,28 @@ func (m *Members) Next() (name []byte, more bool, err error) {
 	return name, true, nil
 }
 
-func (r *Reader) open(bracket byte) error {
-	if r.peek() != bracket {
+func (r *Reader) enter(bracket byte, fold bool) error {
+	switch {
+	case r.peek() != bracket:
 		return ErrSyntax
-	}
-	if r.depth++; r.depth > r.limit {
+	case len(r.open) == r.limit:
 		return ErrDepth
 	}
+	r.open = append(r.open, container{base: len(r.hashes), fold: fold, end: bracket + 2})
 	r.pos++
 	return nil
 }
 
 // next reads the comma before an element, or the end.
-func (r *Reader) next(end byte, started *bool) (bool, error) {
+func (r *Reader) next(started *bool) (bool, error) {
+	end := r.open[len(r.open)-1].end
 	switch c := r.peek(); {
 	case !*started && c != end:
 		*started = true
 		return true, nil // whether a value follows, its reader says
 	case c == end:
 		r.pos++
-		r.depth--
+		r.close()
 		return false, nil
 	case c == ',':
 		r.pos++

@@ -88,6 +88,42 @@ func TestReader_reads_on_behind_a_duplicate(t *testing.T) {
 	}
 }
 
+func TestReader_knows_names_in_objects_of_any_size(t *testing.T) {
+	accepted := func(names []string, fold bool) bool {
+		text := `{"` + strings.Join(names, `":[{"k0":1}],"`) + `":0}`
+		reader := strictjson.NewReader([]byte(text), 3)
+		read := reader.Value
+		if fold {
+			read = reader.FoldedValue
+		}
+		if value, err := read(); err != nil || string(value) != text {
+			t.Fatalf("%d names: %v", len(names), err)
+		}
+		return reader.End() == nil
+	}
+	var names []string
+	for n := range 2000 {
+		names = append(names, "k"+strconv.Itoa(n))
+		if n > 20 && n%97 != 0 {
+			continue
+		}
+		for _, fold := range []bool{false, true} {
+			if !accepted(names, fold) {
+				t.Fatalf("%d names, fold %t: refused", len(names), fold)
+			}
+			for _, twice := range []int{0, n / 2, n} {
+				if accepted(append(names, names[twice]), fold) {
+					t.Errorf("%d names, fold %t: number %d twice is accepted", len(names), fold, twice)
+				}
+				other := strings.ToUpper(names[twice])
+				if accepted(append(names, other), fold) == fold {
+					t.Errorf("%d names, fold %t: %s", len(names), fold, other)
+				}
+			}
+		}
+	}
+}
+
 func TestReader_is_exact_about_types(t *testing.T) {
 	for _, text := range []string{``, `1`, `"x"`, `null`, `[]`} {
 		reader := strictjson.NewReader([]byte(text), 8)

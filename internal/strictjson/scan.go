@@ -13,11 +13,12 @@ const (
 )
 
 // special marks, in a word, the highest bit of every byte that ends a run of
-// plain characters: quote, backslash, control. A byte above the first such one
+// plain characters: quote, backslash, control. With one bit turned over, the quote
+// is where the space was, right above the controls. A byte above the first such one
 // may be marked wrongly; nobody looks that far.
 func special(word uint64) uint64 {
-	quote, backslash := word^'"'*lows, word^'\\'*lows
-	return ((quote-lows)&^quote | (backslash-lows)&^backslash | (word-' '*lows)&^word) & highs
+	turned, backslash := word^('"'^' ')*lows, word^'\\'*lows
+	return ((turned - (' '+1)*lows) | (backslash - lows)) &^ word & highs
 }
 
 // scanString reads a string behind its first quotation mark (RFC 8259 §7), and
@@ -25,13 +26,16 @@ func special(word uint64) uint64 {
 // UTF-8 (§8.1).
 func scanString(data []byte, start int) (end int, escaped bool) {
 	var seen uint64 // all bytes, or-ed
+	run := start    // where plain characters began
 	for i := start; i < len(data); {
 		if len(data)-i >= 8 {
 			word := binary.LittleEndian.Uint64(data[i:])
 			seen |= word
 			marks := special(word)
 			if marks == 0 {
-				i += 8
+				if i += 8; i-run >= long {
+					i, seen = scanPlain(data, i, seen)
+				}
 				continue
 			}
 			i += bits.TrailingZeros64(marks) / 8
@@ -51,6 +55,7 @@ func scanString(data []byte, start int) (end int, escaped bool) {
 				}
 				i += size
 			}
+			run = i
 		case c < ' ':
 			return 0, false
 		default: // the last bytes of data
@@ -59,6 +64,24 @@ func scanString(data []byte, start int) (end int, escaped bool) {
 		}
 	}
 	return 0, false
+}
+
+// long is from where on scanPlain pays.
+const long = 32
+
+// scanPlain returns where the plain characters at i end, or up to 31 bytes before
+// that, and adds them to seen.
+func scanPlain(data []byte, i int, seen uint64) (int, uint64) {
+	for ; len(data)-i >= 32; i += 32 {
+		block := data[i : i+32 : i+32]
+		a, b := binary.LittleEndian.Uint64(block), binary.LittleEndian.Uint64(block[8:])
+		c, d := binary.LittleEndian.Uint64(block[16:]), binary.LittleEndian.Uint64(block[24:])
+		if special(a)|special(b)|special(c)|special(d) != 0 {
+			break
+		}
+		seen |= a | b | c | d
+	}
+	return i, seen
 }
 
 // letters are what may follow a backslash, besides u: a bit for each of the bytes

@@ -2,94 +2,77 @@ package strictjson
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// skip checks the value at i, which is depth deep, and returns where it ends. fold
-// is about the names of the value itself.
-func (r *Reader) skip(i, depth int, fold bool) (int, error) {
-	data := r.data
-	i = space(data, i)
-	if i == len(data) {
-		return 0, ErrSyntax
-	}
-	switch data[i] {
-	case '"':
-		end, _ := scanString(data, i+1)
-		if end == 0 {
-			return 0, ErrSyntax
-		}
-		return end, nil
-	case '{':
-		if depth == r.limit {
-			return 0, ErrDepth
-		}
-		return r.skipObject(i+1, depth+1, fold)
-	case '[':
-		if depth == r.limit {
-			return 0, ErrDepth
-		}
-		return r.skipArray(i+1, depth+1)
-	}
-	end := scanScalar(data, i)
-	if end == i {
-		return 0, ErrSyntax
-	}
-	return end, nil
-}
-
-func (r *Reader) skipArray(i, depth int) (int, error) {
-	data := r.data
-	if i = space(data, i); i < len(data) && data[i] == ']' {
-		return i + 1, nil
-	}
+// skip checks the value at i and returns where it ends. fold is about the names of
+// the value itself.
+func (r *Reader) skip(i int, fold bool) (int, error) {
+	data, outer := r.data, len(r.open)
 	for {
-		end, err := r.skip(i, depth, false)
-		if err != nil {
-			return 0, err
-		}
-		if i = space(data, end); i == len(data) {
+		if i = space(data, i); i == len(data) {
 			return 0, ErrSyntax
 		}
-		switch data[i] {
-		case ',':
-			i++
-		case ']':
-			return i + 1, nil
+		switch c := data[i]; c {
+		case '"':
+			if i, _ = scanString(data, i+1); i == 0 {
+				return 0, ErrSyntax
+			}
+		case '{', '[':
+			if len(r.open) == r.limit {
+				return 0, ErrDepth
+			}
+			r.open = append(r.open, container{base: len(r.hashes), fold: fold, end: c + 2})
+			fold = false
+			if i = space(data, i+1); i < len(data) && data[i] == c+2 {
+				break // to where its end is read
+			}
+			if c == '{' {
+				var err error
+				if _, i, err = r.member(i); err != nil {
+					return 0, err
+				}
+			}
+			continue
 		default:
-			return 0, ErrSyntax
+			end := scanScalar(data, i)
+			if end == i {
+				return 0, ErrSyntax
+			}
+			i = end
+		}
+		var err error
+		if i, err = r.after(i, outer); err != nil || len(r.open) == outer {
+			return i, err
 		}
 	}
 }
 
-func (r *Reader) skipObject(i, depth int, fold bool) (int, error) {
+// after reads what is behind a value: the ends of containers, as long as more than
+// outer are open, then a comma, and in an object a name. It returns where the next
+// value begins.
+func (r *Reader) after(i, outer int) (int, error) {
 	data := r.data
-	if i = space(data, i); i < len(data) && data[i] == '}' {
-		return i + 1, nil
-	}
-	object := object{base: len(r.names), fold: fold}
-	for {
-		_, end, err := r.member(space(data, i), &object)
-		if err != nil {
-			return 0, err
-		}
-		if end, err = r.skip(end, depth, false); err != nil {
-			return 0, err
-		}
-		if i = space(data, end); i == len(data) {
+	for len(r.open) > outer {
+		if i = space(data, i); i == len(data) {
 			return 0, ErrSyntax
 		}
-		switch data[i] {
-		case ',':
+		switch innermost := &r.open[len(r.open)-1]; data[i] {
+		case innermost.end:
+			r.close()
 			i++
-		case '}':
-			r.close(&object)
-			return i + 1, nil
+		case ',':
+			if innermost.end == ']' {
+				return i + 1, nil
+			}
+			_, i, err := r.member(space(data, i+1))
+			return i, err
 		default:
 			return 0, ErrSyntax
 		}
 	}
+	return i, nil
 }
 
 // member reads the name at i and its colon, and returns where its value begins.
-func (r *Reader) member(i int, object *object) (name []byte, value int, err error) {
+func (r *Reader) member(i int) (name []byte, value int, err error) {
 	data := r.data
 	if i == len(data) || data[i] != '"' {
 		return nil, 0, ErrSyntax
@@ -98,19 +81,18 @@ func (r *Reader) member(i int, object *object) (name []byte, value int, err erro
 	if end == 0 {
 		return nil, 0, ErrSyntax
 	}
-	where := span{i + 1, end - 1}
+	name = data[i+1 : end-1]
 	if escaped {
-		before := len(r.unquoted)
-		if r.unquoted, err = jsontext.AppendUnquote(r.unquoted, data[i:end]); err != nil {
+		if r.unquoted, err = jsontext.AppendUnquote(r.unquoted[:0], data[i:end]); err != nil {
 			return nil, 0, ErrSyntax
 		}
-		where = span{len(data) + before, len(data) + len(r.unquoted)}
+		name = r.unquoted
 	}
-	name = r.text(where)
-	if r.most > 0 && len(object.many.hashes) >= r.most {
+	object := &r.open[len(r.open)-1]
+	if r.most > 0 && object.count >= r.most {
 		return nil, 0, ErrTooMany
 	}
-	if !r.add(object, where, name) {
+	if !r.add(object, name) {
 		r.duplicate = true
 	}
 	if end = space(data, end); end == len(data) || data[end] != ':' {
