@@ -69,7 +69,7 @@ func readAtMost(body io.Reader, declared, limit int64) ([]byte, error) {
 }
 
 // believed is how much memory a mere announcement gets.
-const believed = 32 << 10
+const believed = 64 << 10
 
 // readExactly reads a body of n octets.
 func readExactly(body io.Reader, n int) ([]byte, error) {
@@ -81,8 +81,9 @@ func readExactly(body io.Reader, n int) ([]byte, error) {
 		if start = len(text); start == n {
 			break
 		}
-		// Memory for at most four times what has come.
-		text = append(make([]byte, 0, min(n, 4*start)), text...)
+		// Memory for at most sixteen times what has come: growing in smaller steps
+		// costs as much as reading.
+		text = append(make([]byte, 0, min(n, 16*start)), text...)
 		text = text[:cap(text)]
 	}
 	// net/http ends a body at its declared length; others may not.

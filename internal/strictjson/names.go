@@ -16,6 +16,7 @@ const few = 16
 // collide by chance, once in 2^64, an honest text is refused; a duplicate never
 // passes.
 type container struct {
+	start int      // where it begins in the text
 	base  int      // where its hashes begin in Reader.hashes, as long as they are few
 	count int      // of hashes
 	table []uint64 // when they are many: a place for each, zero where it is free
@@ -23,8 +24,8 @@ type container struct {
 	end   byte     // the bracket that ends it
 }
 
-// add reports whether name is new in the object.
-func (r *Reader) add(o *container, name []byte) bool {
+// add reports whether name, which ends at i, is new in the object.
+func (r *Reader) add(o *container, name []byte, i int) bool {
 	var scratch [64]byte
 	if o.fold {
 		name = canonical(name, scratch[:0])
@@ -41,19 +42,21 @@ func (r *Reader) add(o *container, name []byte) bool {
 		r.hashes = append(r.hashes, hash)
 	}
 	if o.count++; o.count > few && 4*o.count > 3*len(o.table) {
-		r.grow(o)
+		r.grow(o, i)
 	}
 	return true
 }
 
-// grow makes the table of o several times what it holds.
-func (r *Reader) grow(o *container) {
+// grow gives o a table for as many names more as the text behind i has, if they
+// go on as they began, but for sixteen times as many as there are at the most.
+func (r *Reader) grow(o *container, i int) {
 	known := o.table
 	if known == nil {
 		known = r.hashes[o.base:]
 	}
+	more := (len(r.data) - i) / ((i - o.start) / o.count)
 	size := 8 * few
-	for size < 3*o.count {
+	for 3*size < 4*min(o.count+more, 16*o.count) {
 		size *= 2
 	}
 	o.table = make([]uint64, size)

@@ -161,7 +161,7 @@ func (r *Reader) enter(bracket byte, fold bool) error {
 	case len(r.open) == r.limit:
 		return ErrDepth
 	}
-	r.open = append(r.open, container{base: len(r.hashes), fold: fold, end: bracket + 2})
+	r.open = append(r.open, container{start: r.pos, base: len(r.hashes), fold: fold, end: bracket + 2})
 	r.pos++
 	return nil
 }

@@ -19,7 +19,7 @@ func (r *Reader) skip(i int, fold bool) (int, error) {
 			if len(r.open) == r.limit {
 				return 0, ErrDepth
 			}
-			r.open = append(r.open, container{base: len(r.hashes), fold: fold, end: c + 2})
+			r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold, end: c + 2})
 			fold = false
 			if i = space(data, i+1); i < len(data) && data[i] == c+2 {
 				break // to where its end is read
@@ -92,7 +92,7 @@ func (r *Reader) member(i int) (name []byte, value int, err error) {
 	if r.most > 0 && object.count >= r.most {
 		return nil, 0, ErrTooMany
 	}
-	if !r.add(object, name) {
+	if !r.add(object, name, end) {
 		r.duplicate = true
 	}
 	if end = space(data, end); end == len(data) || data[end] != ':' {
