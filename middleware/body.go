@@ -97,17 +97,20 @@ func readExactly(body io.Reader, n int) ([]byte, error) {
 // checkMediaType takes JSON in UTF-8 only: the handler may go by what the header
 // says, and would read another text than we do (RFC 8259 §8.1).
 func checkMediaType(h http.Header) (problem string) {
-	if len(h["Content-Encoding"]) > 0 && !strings.EqualFold(strings.Join(h["Content-Encoding"], ","), "identity") {
+	if encodings := h["Content-Encoding"]; len(encodings) > 0 && !strings.EqualFold(strings.Join(encodings, ","), "identity") {
 		return bodyEncoded
 	}
-	// RFC 2231 has further ways to write a parameter, which not every reader knows.
-	if len(h["Content-Type"]) != 1 || strings.Contains(h["Content-Type"][0], "*") {
+	types := h["Content-Type"]
+	switch {
+	case len(types) != 1:
+		return bodyNotJSON
+	case types[0] == "application/json":
+		return ""
+	case strings.Contains(types[0], "*"):
+		// RFC 2231 has further ways to write a parameter, which not every reader knows.
 		return bodyNotJSON
 	}
-	if h["Content-Type"][0] == "application/json" {
-		return ""
-	}
-	name, parameters, err := mime.ParseMediaType(h["Content-Type"][0])
+	name, parameters, err := mime.ParseMediaType(types[0])
 	if err != nil || name != "application/json" {
 		return bodyNotJSON
 	}

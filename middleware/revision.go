@@ -35,7 +35,10 @@ func (ru *rules) checkRevision(h http.Header, body *jsonrpc.Body) *Refusal {
 	if len(versions) > 1 || len(versions) == 1 && strings.Contains(versions[0], ",") {
 		return mismatch(severalVersions)
 	}
-	version := h.Get("Mcp-Protocol-Version")
+	version := ""
+	if len(versions) == 1 {
+		version = versions[0]
+	}
 	if body.Batch {
 		if version != "" && version != batchRevision {
 			return ru.unreadable(http.StatusBadRequest, jsonrpc.CodeInvalidRequest, nil, batchNotAllowed)
@@ -56,7 +59,8 @@ func (ru *rules) checkRevision(h http.Header, body *jsonrpc.Body) *Refusal {
 		return ru.unreadable(http.StatusBadRequest, jsonrpc.CodeInvalidParams, first.ID, versionMissing)
 	case version != first.ProtocolVersion:
 		return mismatch(versionMismatch)
-	case len(h["Mcp-Method"]) != 1 || h["Mcp-Method"][0] != first.Method:
+	}
+	if methods := h["Mcp-Method"]; len(methods) != 1 || methods[0] != first.Method {
 		return mismatch(methodMismatch)
 	}
 	if want := mirrored(first); want != "" {

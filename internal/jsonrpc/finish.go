@@ -16,8 +16,10 @@ type envelope struct {
 
 // finish judges the message as a whole and fills in m (JSON-RPC 2.0 §4, §5).
 func (p *parser) finish(e *envelope, m *Message) {
-	if version, err := strictjson.Unquote(e.version); err != nil || version != "2.0" {
-		p.invalid("jsonrpc is not \"2.0\"")
+	if string(e.version) != `"2.0"` { // as everybody writes it
+		if version, err := strictjson.Unquote(e.version); err != nil || version != "2.0" {
+			p.invalid("jsonrpc is not \"2.0\"")
+		}
 	}
 	if e.id != nil && !legalID(e.id) {
 		p.invalid("id is neither an integer nor a short string")

@@ -11,61 +11,64 @@ import (
 // few is up to how many names of an object are compared one by one.
 const few = 16
 
-// A container is an object or array that a Reader is in, with a hash of each name.
-// The seed is secret, so that nobody can write names that collide. Should two
-// collide by chance, once in 2^64, an honest text is refused; a duplicate never
-// passes.
+// A container is an object or array that a Reader is in. Of the names of an object
+// there are hashes. Their seed is secret, so that nobody can write names that
+// collide. Should two collide by chance, once in 2^64, an honest text is refused;
+// a duplicate never passes.
 type container struct {
-	start int      // where it begins in the text
-	base  int      // where its hashes begin in Reader.hashes, as long as they are few
-	count int      // of hashes
-	table []uint64 // when they are many: a place for each, zero where it is free
-	fold  bool     // names must differ by more than case
-	end   byte     // the bracket that ends it
+	start int  // where it begins in the text
+	base  int  // where its hashes begin in Reader.hashes, as long as they are few
+	count int  // of hashes
+	many  bool // they are in the last of Reader.tables
+	fold  bool // names must differ by more than case
+	end   byte // the bracket that ends it
 }
 
-// add reports whether name, which ends at i, is new in the object.
+// add reports whether name, which ends at i, is new in o, the innermost object.
 func (r *Reader) add(o *container, name []byte, i int) bool {
 	var scratch [64]byte
 	if o.fold {
 		name = canonical(name, scratch[:0])
 	}
 	hash := max(maphash.Bytes(r.seed, name), 1)
-	switch {
-	case o.table != nil:
-		if !insert(o.table, hash) {
+	if o.many {
+		table := &r.tables[len(r.tables)-1]
+		if !insert(*table, hash) {
 			return false
 		}
-	case slices.Contains(r.hashes[o.base:], hash):
-		return false
-	default:
-		r.hashes = append(r.hashes, hash)
+		if o.count++; 4*o.count > 3*len(*table) {
+			*table = r.table(o, i, *table)
+		}
+		return true
 	}
-	if o.count++; o.count > few && 4*o.count > 3*len(o.table) {
-		r.grow(o, i)
+	if slices.Contains(r.hashes[o.base:], hash) {
+		return false
+	}
+	r.hashes = append(r.hashes, hash)
+	if o.count++; o.count > few {
+		o.many = true
+		r.tables = append(r.tables, r.table(o, i, r.hashes[o.base:]))
+		r.hashes = r.hashes[:o.base]
 	}
 	return true
 }
 
-// grow gives o a table for as many names more as the text behind i has, if they
-// go on as they began, but for sixteen times as many as there are at the most.
-func (r *Reader) grow(o *container, i int) {
-	known := o.table
-	if known == nil {
-		known = r.hashes[o.base:]
-	}
+// table returns a table of the known hashes. A place is zero where it is free.
+// There are places for as many names more as the text behind i has, if they go on
+// as they began, but for sixteen times as many as there are at the most.
+func (r *Reader) table(o *container, i int, known []uint64) []uint64 {
 	more := (len(r.data) - i) / ((i - o.start) / o.count)
 	size := 8 * few
 	for 3*size < 4*min(o.count+more, 16*o.count) {
 		size *= 2
 	}
-	o.table = make([]uint64, size)
+	table := make([]uint64, size)
 	for _, hash := range known {
 		if hash != 0 {
-			insert(o.table, hash)
+			insert(table, hash)
 		}
 	}
-	r.hashes = r.hashes[:o.base]
+	return table
 }
 
 // insert reports whether hash was not in the table, whose length is a power of
@@ -82,11 +85,19 @@ func insert(table []uint64, hash uint64) bool {
 	}
 }
 
-// close forgets the innermost container.
-func (r *Reader) close() {
-	last := len(r.open) - 1
-	r.hashes = r.hashes[:r.open[last].base]
-	r.open = r.open[:last]
+// push enters the container at i.
+func (r *Reader) push(i int, fold bool) {
+	r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold, end: r.data[i] + 2})
+}
+
+// pop leaves the innermost container.
+func (r *Reader) pop() {
+	last := r.open[len(r.open)-1]
+	r.open = r.open[:len(r.open)-1]
+	r.hashes = r.hashes[:last.base]
+	if last.many {
+		r.tables = r.tables[:len(r.tables)-1]
+	}
 }
 
 // canonical returns the same bytes for all names that differ in case only: name

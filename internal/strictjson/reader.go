@@ -30,17 +30,22 @@ type Reader struct {
 	duplicate bool
 	open      []container // what pos is in, the innermost last
 	seed      maphash.Seed
-	hashes    []uint64 // of the names of the open objects, as long as they are few
-	unquoted  []byte   // the last name that had escapes
+	hashes    []uint64   // of the names of the open objects with few
+	tables    [][]uint64 // of those with many
+	unquoted  []byte     // the last name that had escapes
 }
 
 // NewReader returns a Reader of data, which may nest at most limit deep.
 func NewReader(data []byte, limit int) Reader {
 	var room struct { // for most texts
-		open   [5]container
+		open   [6]container
 		hashes [2 * few]uint64
+		tables [1][]uint64
 	}
-	return Reader{data: data, limit: limit, open: room.open[:0], seed: maphash.MakeSeed(), hashes: room.hashes[:0]}
+	return Reader{
+		data: data, limit: limit, seed: maphash.MakeSeed(),
+		open: room.open[:0], hashes: room.hashes[:0], tables: room.tables[:0],
+	}
 }
 
 // AtMost refuses objects with more than n members. It bounds what the names of a
@@ -161,7 +166,7 @@ func (r *Reader) enter(bracket byte, fold bool) error {
 	case len(r.open) == r.limit:
 		return ErrDepth
 	}
-	r.open = append(r.open, container{start: r.pos, base: len(r.hashes), fold: fold, end: bracket + 2})
+	r.push(r.pos, fold)
 	r.pos++
 	return nil
 }
@@ -175,7 +180,7 @@ func (r *Reader) next(started *bool) (bool, error) {
 		return true, nil // whether a value follows, its reader says
 	case c == end:
 		r.pos++
-		r.close()
+		r.pop()
 		return false, nil
 	case c == ',':
 		r.pos++

@@ -151,24 +151,24 @@ func hex4(data []byte) (value rune, ok bool) {
 // scanScalar returns where the literal or number at start ends; start if there
 // is none.
 func scanScalar(data []byte, start int) int {
-	if start >= len(data) {
-		return start
-	}
-	literal := ""
-	switch data[start] {
+	size := 0
+	switch rest := data[start:]; rest[0] {
 	case 't':
-		literal = "true"
+		if len(rest) >= 4 && string(rest[:4]) == "true" {
+			size = 4
+		}
 	case 'f':
-		literal = "false"
+		if len(rest) >= 5 && string(rest[:5]) == "false" {
+			size = 5
+		}
 	case 'n':
-		literal = "null"
+		if len(rest) >= 4 && string(rest[:4]) == "null" {
+			size = 4
+		}
 	default:
 		return scanNumber(data, start)
 	}
-	if end := start + len(literal); end <= len(data) && string(data[start:end]) == literal {
-		return end
-	}
-	return start
+	return start + size
 }
 
 // scanNumber implements the grammar of RFC 8259 §6. What may follow a number is

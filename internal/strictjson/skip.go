@@ -19,10 +19,10 @@ func (r *Reader) skip(i int, fold bool) (int, error) {
 			if len(r.open) == r.limit {
 				return 0, ErrDepth
 			}
-			r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold, end: c + 2})
+			r.push(i, fold)
 			fold = false
 			if i = space(data, i+1); i < len(data) && data[i] == c+2 {
-				break // to where its end is read
+				break // its end is read below
 			}
 			if c == '{' {
 				var err error
@@ -38,37 +38,30 @@ func (r *Reader) skip(i int, fold bool) (int, error) {
 			}
 			i = end
 		}
-		var err error
-		if i, err = r.after(i, outer); err != nil || len(r.open) == outer {
-			return i, err
-		}
-	}
-}
-
-// after reads what is behind a value: the ends of containers, as long as more than
-// outer are open, then a comma, and in an object a name. It returns where the next
-// value begins.
-func (r *Reader) after(i, outer int) (int, error) {
-	data := r.data
-	for len(r.open) > outer {
-		if i = space(data, i); i == len(data) {
-			return 0, ErrSyntax
-		}
-		switch innermost := &r.open[len(r.open)-1]; data[i] {
-		case innermost.end:
-			r.close()
-			i++
-		case ',':
-			if innermost.end == ']' {
-				return i + 1, nil
+		// The ends of what ends with this value, then a comma.
+		for comma := false; !comma; i++ {
+			if len(r.open) == outer {
+				return i, nil
 			}
-			_, i, err := r.member(space(data, i+1))
-			return i, err
-		default:
-			return 0, ErrSyntax
+			if i = space(data, i); i == len(data) {
+				return 0, ErrSyntax
+			}
+			switch data[i] {
+			case r.open[len(r.open)-1].end:
+				r.pop()
+			case ',':
+				comma = true
+			default:
+				return 0, ErrSyntax
+			}
+		}
+		if r.open[len(r.open)-1].end == '}' {
+			var err error
+			if _, i, err = r.member(space(data, i)); err != nil {
+				return 0, err
+			}
 		}
 	}
-	return i, nil
 }
 
 // member reads the name at i and its colon, and returns where its value begins.
