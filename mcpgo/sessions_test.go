@@ -24,6 +24,7 @@ var intruders = map[string]string{
 	"nobody":                               "",
 }
 
+// MB-47, MB-49: neither another user nor the same subject of another issuer.
 func TestASessionBelongsToItsUser(t *testing.T) {
 	requests := map[string]struct {
 		method, body string

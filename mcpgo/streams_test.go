@@ -322,6 +322,7 @@ func TestBindPassesTheRequestAndTheWriterOnAsTheyAre(t *testing.T) {
 	}
 }
 
+// MB-52.
 func TestTheWriterCanDoBehindTheGuardWhatItCouldBefore(t *testing.T) {
 	sessions := newSessions(t, mcpgo.SessionsConfig{})
 	at := serve(t, sessions.Bind(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -81,6 +81,7 @@ func TestAToolSeesTheTokenOfTheCallNotOfTheSession(t *testing.T) {
 	}
 }
 
+// MB-47, MB-49: neither another user nor the same subject of another issuer.
 func TestASessionBelongsToItsUser(t *testing.T) {
 	intruders := map[string]string{
 		"another user":                      "bob",

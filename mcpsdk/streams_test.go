@@ -265,6 +265,7 @@ func TestAToolsResponseEndsWithItsToken(t *testing.T) {
 	}
 }
 
+// MB-52.
 func TestTheWriterCanDoBehindTheGuardWhatItCouldBefore(t *testing.T) {
 	listening := httptest.NewServer(frontDoor(t)(mcpsdk.Bind(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		controller := http.NewResponseController(w)
