@@ -16,7 +16,7 @@ import (
 // is public. It reports to Config.Observe, and neither removes credentials nor
 // adds CORS headers to the answer of an accepted request; Protect does. Where the
 // policy names operations it reads the body, and replaces r.Body by one with the
-// same octets.
+// same octets, and r.Header by one that asks for no other protocol (Upgrade).
 //
 // A CORS preflight has no operation to decide about: its *Refusal has Status
 // 204 and answers it. A policy that is not valid refuses. Protect checks a

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jsonrpc"
@@ -16,6 +17,7 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 		d.refusal = ru.compare(route, d.caller, route.policy.Base())
 		return
 	}
+	withoutUpgrade(r)
 	if r.Method != http.MethodPost {
 		ru.authorizeTransport(r, route, d)
 		return
@@ -46,6 +48,19 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 		}
 	}
 	d.refusal = ru.compare(route, d.caller, needed...)
+}
+
+// withoutUpgrade takes back what asks for another protocol on the connection (RFC
+// 9110 §7.8), WebSocket or h2c: nobody would read the calls that come over it. A
+// server need not follow, and some clients ask every time.
+func withoutUpgrade(r *http.Request) {
+	if _, asks := r.Header["Upgrade"]; !asks {
+		return
+	}
+	r.Header = maps.Clone(r.Header)
+	for _, field := range []string{"Upgrade", "Http2-Settings"} {
+		delete(r.Header, field)
+	}
 }
 
 // maxOperations bounds what one body may ask for: Decide may take its time.

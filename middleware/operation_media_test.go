@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/middleware"
+	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
 
 // MB-36: JSON in UTF-8 and nothing else, because the handler may read what the
@@ -295,5 +296,45 @@ func TestMB39ConnectionsThatBreakOff(t *testing.T) {
 	}
 	if len(o.got) > 0 {
 		t.Errorf("the handler ran with %q", o.got)
+	}
+}
+
+// The calls that come over an upgraded connection nobody would read, so the
+// handler does not hear of the wish; the caller's request keeps its fields.
+func TestNoOtherProtocolOnTheConnection(t *testing.T) {
+	var got http.Header
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
+	guard := baseGuard(t)
+	for name, test := range map[string]struct {
+		policy scopes.Policy
+		stays  bool
+	}{
+		"a policy that names tools": {operationsPolicy(), false},
+		"a route":                   {scopes.Policy{Base: scopes.All("base")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			door := guard.Protect(test.policy)(handler)
+			for method, body := range map[string]string{http.MethodGet: "", http.MethodPost: call("safe")} {
+				for _, protocol := range []string{"websocket", "h2c", "mine"} {
+					got = nil
+					r := message(body, "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+protocol, "Http2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
+					r.Method = method
+					door.ServeHTTP(httptest.NewRecorder(), r)
+					if got == nil {
+						t.Fatalf("%s with %s does not reach the handler", method, protocol)
+					}
+					if stays := got["Upgrade"] != nil && got["Http2-Settings"] != nil; stays != test.stays || got["Connection"] == nil {
+						t.Errorf("%s with %s: the handler sees %v", method, protocol, got)
+					}
+					if r.Header.Get("Upgrade") != protocol {
+						t.Error("the caller's request was written to")
+					}
+				}
+			}
+		})
+	}
+	r := message(call("safe"), "Upgrade: websocket")
+	if _, err := guard.Check(r, operationsPolicy()); err != nil || r.Header["Upgrade"] != nil {
+		t.Errorf("Check: %v, %v", err, r.Header)
 	}
 }

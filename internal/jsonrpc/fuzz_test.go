@@ -167,7 +167,8 @@ func jsonText(v any) string {
 }
 
 // FuzzParse: of an accepted call, every decoder executes what was read, and
-// nothing else; of a response none executes anything. A refused one has a legal code, and an id that decoders agree on.
+// nothing else; of a response none executes anything. A refused body has a legal
+// code, and an id that decoders agree on.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		params(`{"name":"read","arguments":{"path":"/a"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}`),
