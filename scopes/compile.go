@@ -147,6 +147,7 @@ func (c *compiler) names(field string, rules map[string]Requirement, own rule) *
 	}
 	n.lengths = slices.Sorted(maps.Keys(lengths))
 	slices.Reverse(n.lengths)
+	n.sorted = slices.Sorted(maps.Keys(rules))
 	c.tables[key] = n
 	return n
 }
@@ -155,7 +156,8 @@ func (c *compiler) names(field string, rules map[string]Requirement, own rule) *
 type names struct {
 	exact    map[string]Requirement
 	prefixes map[string]Requirement
-	lengths  []int // of the prefixes, the longest first
+	lengths  []int    // of the prefixes, the longest first
+	sorted   []string // keys
 	others   verdict
 	uris     bool
 }
@@ -205,6 +207,26 @@ func (n *names) key(name string) string {
 		}
 	}
 	return ""
+}
+
+// spans reports whether a template that has no rule of its own may stand for names
+// of several rules: a key other than the one it goes by begins like it.
+func (n *names) spans(template string) bool {
+	literal, _, isTemplate := strings.Cut(template, "{")
+	if n == nil || !isTemplate {
+		return false
+	}
+	own := n.key(template)
+	at, _ := slices.BinarySearch(n.sorted, literal)
+	for _, key := range n.sorted[at:] {
+		if !strings.HasPrefix(key, literal) || own == template {
+			return false
+		}
+		if key != own {
+			return true
+		}
+	}
+	return false
 }
 
 func compareText(a, b error) int { return strings.Compare(a.Error(), b.Error()) }

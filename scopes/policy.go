@@ -54,7 +54,9 @@ type Policy struct {
 	// Resources are rules for resources/read, subscribe, unsubscribe,
 	// subscriptions/listen and for completion/complete of a resource. A key is an
 	// exact URI, or the beginning of URIs followed by "*"; the longest that fits
-	// counts. The text before "*" ends in one of / : ? & =.
+	// counts. The text before "*" ends in one of / : ? & =. The template of a
+	// completion is compared like a URI, but is denied if it could stand for
+	// resources of another key, unless it is a key itself.
 	//
 	// URIs are compared as they are written. One that could be another spelling
 	// of a different resource is denied, and no key can name it: with a dot

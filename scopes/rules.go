@@ -77,7 +77,9 @@ func (r *Rules) Judge(op Operation) (Requirement, bool) {
 		case "ref/prompt":
 			m = m.prompts
 		case "ref/resource":
-			m = m.resources
+			if m = m.resources; m.names.spans(op.Name) {
+				return Requirement{}, false
+			}
 		default:
 			return Requirement{}, false
 		}
