@@ -52,7 +52,9 @@ import (
 // Bind belongs inside the front door, directly around next. A request that still
 // carries credentials but no verified token shows that it is not there, and is
 // answered 500. An anonymous request of a public operation passes without a
-// TokenInfo; a session that it opens is tied to nobody.
+// TokenInfo; a session that it opens is tied to nobody, and stays so when its
+// client logs in, so that whoever has its id may use it and hear its streams.
+// Where initialize is public, serve statelessly (StreamableHTTPOptions.Stateless).
 //
 // A token without a Subject cannot come back to a session it opened, because
 // nothing tells its owner from others; serve such tokens statelessly.
