@@ -124,6 +124,29 @@ func TestReader_knows_names_in_objects_of_any_size(t *testing.T) {
 	}
 }
 
+// Strings are read in words and blocks of words: none may hide a byte.
+func TestReader_sees_every_byte_wherever_it_is(t *testing.T) {
+	for _, size := range []int{7, 8, 9, 40, 72, 100} {
+		for _, plain := range []string{" ", "!", "#", "[", "]", "~"} {
+			text := []byte(`["` + strings.Repeat(plain, size) + `"]`)
+			for at := 2; at < 2+size; at++ {
+				for c := range 256 {
+					text[at] = byte(c)
+					reader := strictjson.NewReader(text, 1)
+					_, err := reader.Value()
+					if err == nil {
+						err = reader.End()
+					}
+					if valid := jsontext.Value(text).IsValid(); valid != (err == nil) {
+						t.Fatalf("%q at %d of %d in %q: %v; jsontext: %t", byte(c), at, size, plain, err, valid)
+					}
+				}
+				text[at] = plain[0]
+			}
+		}
+	}
+}
+
 func TestReader_is_exact_about_types(t *testing.T) {
 	for _, text := range []string{``, `1`, `"x"`, `null`, `[]`} {
 		reader := strictjson.NewReader([]byte(text), 8)
