@@ -53,14 +53,17 @@ func (r *Reader) add(o *container, name []byte, i int) bool {
 	return true
 }
 
-// table returns a table of the known hashes. A place is zero where it is free.
-// There are places for as many names more as the text behind i has, if they go on
-// as they began, but for sixteen times as many as there are at the most.
+// table returns a table of the known hashes. A place is zero where it is free. A
+// first table is small: a text may have thousands of objects. Later there are
+// places for as many names more as the text behind i has, if they go on as they
+// began, but for sixteen times as many as there are at the most.
 func (r *Reader) table(o *container, i int, known []uint64) []uint64 {
-	more := (len(r.data) - i) / ((i - o.start) / o.count)
 	size := 8 * few
-	for 3*size < 4*min(o.count+more, 16*o.count) {
-		size *= 2
+	if 3*size < 4*o.count {
+		more := (len(r.data) - i) / ((i - o.start) / o.count)
+		for 3*size < 4*min(o.count+more, 16*o.count) {
+			size *= 2
+		}
 	}
 	table := make([]uint64, size)
 	for _, hash := range known {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -142,6 +143,38 @@ func TestReader_sees_every_byte_wherever_it_is(t *testing.T) {
 					}
 				}
 				text[at] = plain[0]
+			}
+		}
+	}
+}
+
+// What one object has used is not what another still uses.
+func TestReader_keeps_the_names_of_nested_objects_apart(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	object := func(members int, value func() string) string {
+		var text strings.Builder
+		for i := range members {
+			text.WriteString(`"k` + strconv.Itoa(i) + `":` + value() + `,`)
+		}
+		return `{` + text.String()
+	}
+	for range 50 {
+		leaf := func() string { return object(random.IntN(150), func() string { return "0" }) + `"x":0}` }
+		few := func() string { return `0` }
+		if random.IntN(2) == 0 {
+			few = func() string { return object(random.IntN(40), leaf) + `"x":0}` }
+		}
+		members := 1 + random.IntN(700)
+		text := object(members, func() string {
+			if random.IntN(20) == 0 {
+				return few()
+			}
+			return leaf()
+		})
+		for end, want := range map[string]error{`"x":0}`: nil, `"k` + strconv.Itoa(random.IntN(members)) + `":0}`: strictjson.ErrDuplicate} {
+			reader := strictjson.NewReader([]byte(text+end), 5)
+			if _, err := reader.Value(); err != nil || !errors.Is(reader.End(), want) {
+				t.Fatalf("%d members: %v, %v; want %v", members, err, reader.End(), want)
 			}
 		}
 	}
