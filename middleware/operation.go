@@ -36,8 +36,8 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 				d.refusal = ru.unreadable(http.StatusBadRequest, jsonrpc.CodeInvalidRequest, nil, tooManyOperations)
 				return
 			}
-			if label := route.label(op); i == 0 || d.operation == "" {
-				d.operation = label
+			if ru.observe != nil && (i == 0 || d.operation == "") {
+				d.operation = route.label(op)
 			}
 			needs, refusal := ru.needs(r.Context(), route, d.caller, op)
 			if refusal != nil {
