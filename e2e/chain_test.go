@@ -124,7 +124,8 @@ func newChain(t *testing.T, start func(*testing.T, string, string, bool) (string
 		if !ok {
 			return nil, nil, errors.New("nobody")
 		}
-		there, err := fetchReport(verifier.NewContext(ctx, caller), reports, c.api)
+		ctx = mcpsdk.Context(ctx, request)
+		there, err := fetchReport(ctx, reports, c.api)
 		if err != nil {
 			return nil, nil, middleware.Refuse(ctx, err)
 		}
@@ -135,10 +136,7 @@ func newChain(t *testing.T, start func(*testing.T, string, string, bool) (string
 		resource: c.resource, issuer: issuer, judge: judgeOf(t, opaque, c.resource, issuer, own),
 		policy: scopes.Policy{Base: scopes.All("mcp:tools"), Tools: map[string]scopes.Requirement{"downstream_report": scopes.All("mcp:tools")}},
 		late:   true,
-		next: mcpsdk.Bind(mcp.NewStreamableHTTPHandler(
-			func(*http.Request) *mcp.Server { return sdk },
-			&mcp.StreamableHTTPOptions{Stateless: true, PropagateRequestCancellation: true},
-		)),
+		next:   mcpsdk.Bind(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil)),
 	})
 	return c
 }

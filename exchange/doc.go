@@ -13,6 +13,6 @@
 //
 // A request made with the context of a protected handler then carries a token of
 // the same user for that API, and for no other host. In a tool of the official Go
-// SDK that is verifier.NewContext with the token of mcpsdk.FromRequest. Where there
-// is none to be had, middleware.Refuse tells the client what would help.
+// SDK that context is mcpsdk.Context. Where there is no token to be had,
+// middleware.Refuse tells the client what would help.
 package exchange

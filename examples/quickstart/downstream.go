@@ -58,9 +58,10 @@ func downstream(reports *http.Client, address string) mcp.ToolHandlerFor[struct{
 		if err := caller.Claims(&seen.MCPServer); err != nil {
 			return nil, nil, err
 		}
-		// The transport looks for the user in the context.
+		// The transport looks for the user in the context, and Refuse for the request.
+		ctx = mcpsdk.Context(ctx, req)
 		var err error
-		if seen.BackEnd, err = get(verifier.NewContext(ctx, caller), reports, address); err != nil {
+		if seen.BackEnd, err = get(ctx, reports, address); err != nil {
 			// Where another token or login helps, the client is asked for it. It
 			// never sees the cause.
 			_ = middleware.Refuse(ctx, err)
