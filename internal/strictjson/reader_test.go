@@ -127,8 +127,8 @@ func TestReader_knows_names_in_objects_of_any_size(t *testing.T) {
 
 // Strings are read in words and blocks of words: none may hide a byte.
 func TestReader_sees_every_byte_wherever_it_is(t *testing.T) {
-	for _, size := range []int{7, 8, 9, 40, 72, 100} {
-		for _, plain := range []string{" ", "!", "#", "[", "]", "~"} {
+	for _, size := range []int{7, 9, 40, 100} {
+		for _, plain := range []string{" ", "!", "]", "~"} {
 			text := []byte(`["` + strings.Repeat(plain, size) + `"]`)
 			for at := 2; at < 2+size; at++ {
 				for c := range 256 {
