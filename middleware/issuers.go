@@ -72,8 +72,9 @@ type issuers struct {
 
 // trustedIssuer is an issuer with every aud value that means this resource.
 type trustedIssuer struct {
-	verifier.Issuer
 	audiences []string
+	template  bool // which does not trust its own URL
+	verifier.Issuer
 }
 
 // means reports whether audience is this resource.
@@ -99,8 +100,7 @@ func trust(configured []verifier.Issuer, judge verifier.Verifier, resource strin
 		}
 		t := compiled.compile(issuer)
 		compiled.byURL[issuer.URL] = t
-		// Only a template does not trust its own URL.
-		if !issuer.Trusts(issuer.URL) {
+		if t.template {
 			compiled.templates = append(compiled.templates, t)
 		}
 	}
@@ -109,7 +109,7 @@ func trust(configured []verifier.Issuer, judge verifier.Verifier, resource strin
 
 // find returns the issuer that iss belongs to.
 func (i *issuers) find(iss string) (*trustedIssuer, bool) {
-	if t, ok := i.byURL[iss]; ok && t.Trusts(iss) {
+	if t, ok := i.byURL[iss]; ok && !t.template {
 		return t, true
 	}
 	for _, t := range i.templates {
@@ -131,5 +131,5 @@ func (i *issuers) compile(issuer verifier.Issuer) *trustedIssuer {
 	if len(audiences) == 0 {
 		audiences = append(audiences, i.resource)
 	}
-	return &trustedIssuer{Issuer: issuer, audiences: append(audiences, i.further...)}
+	return &trustedIssuer{Issuer: issuer, audiences: append(audiences, i.further...), template: !issuer.Trusts(issuer.URL)}
 }

@@ -3,6 +3,7 @@ package verifier
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,13 +46,16 @@ func digest(seed []byte, text string) (id tokenID) {
 }
 
 // remembered is a verification that succeeded: of what, by whose keys and which
-// generation of them. It is immutable.
+// generation of them. It is immutable, and in one piece of memory, as far as
+// possible: with many tokens, a hit costs what it has to fetch.
 type remembered struct {
 	signed     string
-	token      Token // without what its veil hides
-	claims     []byte
-	issuer     *trusted
+	keys       *keySource
 	generation uint64
+	until      time.Time // of a resolved issuer; else zero
+	token      Token     // without what its veil hides
+	claims     []byte
+	audience   [1]string // of token, if it has one
 }
 
 // tokenCache remembers verified tokens. A hit saves what cannot change: signature,
@@ -97,10 +101,10 @@ func (c *tokenCache) get(token string, now time.Time) *Token {
 
 // current reports whether entry may still be used.
 func (c *tokenCache) current(entry *remembered, now time.Time) bool {
-	if !entry.issuer.until.IsZero() && !now.Before(entry.issuer.until) {
+	if !entry.until.IsZero() && !now.Before(entry.until) {
 		return false
 	}
-	s, _ := entry.issuer.keys.serving(now)
+	s, _ := entry.keys.serving(now)
 	return s != nil && s.generation == entry.generation && now.Before(entry.token.Expiry.Add(c.leeway))
 }
 
@@ -108,7 +112,27 @@ func (c *tokenCache) current(entry *remembered, now time.Time) bool {
 // need its room.
 func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation uint64) {
 	id, signed := identify(text)
-	entry := &remembered{strings.Clone(signed), *token, token.hidden().claims, issuer, generation}
+	entry := &remembered{
+		signed: strings.Clone(signed), keys: issuer.keys, generation: generation, until: issuer.until,
+		token: *token, claims: token.hidden().claims,
+	}
 	entry.token.veil = nil
+	// What an issuer's tokens have in common is kept once.
+	if token.Issuer == issuer.URL {
+		entry.token.Issuer = issuer.URL
+	}
+	if last := issuer.granted.Load(); last != nil && last.Equal(token.Scopes) {
+		entry.token.Scopes = *last
+	} else {
+		granted := token.Scopes
+		issuer.granted.Store(&granted)
+	}
+	if len(token.Audience) == 1 {
+		entry.audience[0] = token.Audience[0]
+		if i := slices.Index(issuer.audiences, token.Audience[0]); i >= 0 {
+			entry.audience[0] = issuer.audiences[i]
+		}
+		entry.token.Audience = entry.audience[:]
+	}
 	c.entries.Add(id, entry)
 }

@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
 
 // Limits of JWTConfig.
@@ -68,7 +70,8 @@ type trusted struct {
 	algorithms []string
 	types      []string
 	keys       *keySource
-	until      time.Time // of a resolved issuer: ask again then; else zero
+	until      time.Time                  // of a resolved issuer: ask again then; else zero
+	granted    atomic.Pointer[scopes.Set] // by the last token that was remembered
 }
 
 // NewJWT returns a verifier. It checks config and does nothing else: keys are
