@@ -116,7 +116,7 @@ func coldBars(rs results) []bar {
 // refusalBars are about tokens that no signature check is spent on.
 func refusalBars(rs results) []bar {
 	var all []bar
-	for _, name := range []string{garbage, dots, unknownIssuer, unknownKid} {
+	for _, name := range []string{garbage, dots, unknownIssuer, wrongAlg, unknownKid} {
 		k := key{hostilePart + name, gatehouse().name, 1}
 		all = append(all,
 			bar{name: "refusal, " + name + ": time", value: rs.nanoseconds(k) / 1000, limit: 5, unit: " µs"},

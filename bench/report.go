@@ -84,7 +84,7 @@ func writeHostile(w io.Writer, rs results) {
 		fmt.Fprintf(w, " | %s", c.name)
 	}
 	fmt.Fprintf(w, " |\n|---|%s\n", strings.Repeat("---:|", len(all)))
-	for _, name := range []string{garbage, dots, unknownIssuer, unknownKid, badSignature} {
+	for _, name := range []string{garbage, dots, unknownIssuer, wrongAlg, unknownKid, badSignature} {
 		fmt.Fprintf(w, "| %s |", name)
 		for _, c := range all {
 			k := key{hostilePart + name, c.name, 1}

@@ -159,6 +159,7 @@ const (
 	garbage       = "garbage"
 	dots          = "16 KiB of dots"
 	unknownIssuer = "unknown issuer"
+	wrongAlg      = "wrong alg"
 	unknownKid    = "unknown kid"
 	badSignature  = "bad signature, known kid"
 )
@@ -180,6 +181,8 @@ func (i *issuer) hostileTokens(algorithm string) ([]hostile, error) {
 	if err != nil {
 		return nil, err
 	}
+	symmetric, _ := json.Marshal(map[string]string{"alg": "HS256", "kid": keyID(algorithm), "typ": "at+jwt"})
+	_, rest, _ := strings.Cut(valid.text, ".")
 	forged := make([]byte, len(valid.signature))
 	copy(forged, valid.signature)
 	forged[len(forged)/3] ^= 1
@@ -187,6 +190,7 @@ func (i *issuer) hostileTokens(algorithm string) ([]hostile, error) {
 		{garbage, strings.Repeat("garbage-", tokenSize/8)},
 		{dots, strings.Repeat(".", 16<<10)},
 		{unknownIssuer, stranger.text},
+		{wrongAlg, encode(symmetric) + "." + rest},
 		{unknownKid, unknown.text},
 		{badSignature, string(valid.input) + "." + encode(forged)},
 	}, nil

@@ -20,7 +20,7 @@ func (c *claims) read(payload []byte) error {
 			break
 		}
 		// Looked up before the name is gone with the next call.
-		words, other := c.textAt(string(name)), c.valueAt(string(name))
+		words, other := c.textAt(name), c.valueAt(name)
 		if value, err = reader.Value(); err != nil {
 			break
 		}
@@ -45,8 +45,8 @@ func (c *claims) read(payload []byte) error {
 	return nil
 }
 
-func (c *claims) textAt(name string) *string {
-	switch name {
+func (c *claims) textAt(name []byte) *string {
+	switch string(name) {
 	case "iss":
 		return &c.Issuer
 	case "sub":
@@ -61,8 +61,8 @@ func (c *claims) textAt(name string) *string {
 	return nil
 }
 
-func (c *claims) valueAt(name string) *strictjson.Value {
-	switch name {
+func (c *claims) valueAt(name []byte) *strictjson.Value {
+	switch string(name) {
 	case "aud":
 		return &c.Audience
 	case "exp":

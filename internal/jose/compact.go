@@ -56,32 +56,31 @@ func Parse(token string) (*JWS, error) {
 	if strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 {
 		return nil, ErrMalformed
 	}
-	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	if first == last {
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, ok := strings.Cut(rest, ".")
+	switch {
+	case !ok:
 		return nil, ErrMalformed
-	}
-	if first > MaxHeader {
+	case len(header) > MaxHeader:
 		return nil, ErrTooLarge
-	}
-	if strings.IndexByte(token[first+1:last], '.') >= 0 {
-		if strings.Count(token, ".") == 4 {
+	case strings.IndexByte(signature, '.') >= 0:
+		if strings.Count(signature, ".") == 2 {
 			return nil, ErrEncrypted
 		}
 		return nil, ErrMalformed
 	}
-	jws := &JWS{signed: token[:last]}
+	jws := &JWS{signed: token[:len(header)+1+len(payload)]}
 	space := make([]byte, len(token)*3/4) // for all three segments
-	var ok bool
-	if jws.Header, space, ok = decode(space, token[:first]); !ok {
+	if jws.Header, space, ok = decode(space, header); !ok {
 		return nil, ErrMalformed
 	}
 	if err := jws.readHeader(); err != nil {
 		return nil, err
 	}
-	if jws.Payload, space, ok = decode(space, token[first+1:last]); !ok {
+	if jws.Payload, space, ok = decode(space, payload); !ok {
 		return nil, ErrMalformed
 	}
-	if jws.signature, _, ok = decode(space, token[last+1:]); !ok {
+	if jws.signature, _, ok = decode(space, signature); !ok {
 		return nil, ErrMalformed
 	}
 	return jws, nil
@@ -142,8 +141,18 @@ func (j *JWS) set(parameter string, value []byte) error {
 	return nil
 }
 
-// word reads a string.
+// word reads a string. Those that nearly every token has are not made again.
 func word(value []byte) (string, bool) {
+	switch string(value) {
+	case `"RS256"`:
+		return "RS256", true
+	case `"ES256"`:
+		return "ES256", true
+	case `"JWT"`:
+		return "JWT", true
+	case `"at+jwt"`:
+		return "at+jwt", true
+	}
 	if len(value) == 0 || value[0] != '"' {
 		return "", false
 	}

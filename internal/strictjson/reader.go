@@ -37,15 +37,22 @@ type Reader struct {
 
 // NewReader returns a Reader of data, which may nest at most limit deep.
 func NewReader(data []byte, limit int) Reader {
-	var room struct { // for most texts
+	r := Reader{data: data, limit: limit, seed: maphash.MakeSeed()}
+	// Room for most texts, without a pointer for the collector to follow.
+	if len(data) < 1<<10 {
+		var room struct {
+			open   [3]container
+			hashes [few]uint64
+		}
+		r.open, r.hashes = room.open[:0], room.hashes[:0]
+		return r
+	}
+	var room struct {
 		open   [6]container
 		hashes [2 * few]uint64
-		tables [1][]uint64
 	}
-	return Reader{
-		data: data, limit: limit, seed: maphash.MakeSeed(),
-		open: room.open[:0], hashes: room.hashes[:0], tables: room.tables[:0],
-	}
+	r.open, r.hashes = room.open[:0], room.hashes[:0]
+	return r
 }
 
 // AtMost refuses objects with more than n members. It bounds what the names of a
