@@ -66,8 +66,8 @@ type issuers struct {
 	byURL     map[string]*trustedIssuer
 	templates []*trustedIssuer
 	lookup    func(iss string) (verifier.Issuer, bool) // nil: byURL and templates are all
-	resource  string
-	further   []string
+	further   []string                                 // aud values of every issuer
+	usual     []string                                 // the resource and further
 }
 
 // trustedIssuer is an issuer with every aud value that means this resource.
@@ -85,7 +85,9 @@ func (t *trustedIssuer) means(audience string) bool {
 // trust compiles the issuers. Those that judge knows besides, because it resolves
 // tenants at run time, are trusted too.
 func trust(configured []verifier.Issuer, judge verifier.Verifier, resource string, further []string) issuers {
-	compiled := issuers{byURL: make(map[string]*trustedIssuer), resource: resource, further: slices.Clone(further)}
+	compiled := issuers{
+		byURL: make(map[string]*trustedIssuer), further: slices.Clone(further), usual: append([]string{resource}, further...),
+	}
 	if knowing, ok := judge.(interface {
 		Lookup(iss string) (verifier.Issuer, bool)
 	}); ok {
@@ -127,9 +129,9 @@ func (i *issuers) find(iss string) (*trustedIssuer, bool) {
 
 // compile lists the aud values by which issuer means the resource.
 func (i *issuers) compile(issuer verifier.Issuer) *trustedIssuer {
-	audiences := slices.Clone(issuer.Audiences)
-	if len(audiences) == 0 {
-		audiences = append(audiences, i.resource)
+	audiences := i.usual
+	if len(issuer.Audiences) > 0 {
+		audiences = slices.Concat(issuer.Audiences, i.further)
 	}
-	return &trustedIssuer{Issuer: issuer, audiences: append(audiences, i.further...), template: !issuer.Trusts(issuer.URL)}
+	return &trustedIssuer{Issuer: issuer, audiences: audiences, template: !issuer.Trusts(issuer.URL)}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/elastic/go-freelru"
+
+	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
 
 const (
@@ -65,7 +67,8 @@ type tokenCache struct {
 	entries  *freelru.ShardedLRU[tokenID, *remembered]
 	leeway   time.Duration
 	capacity int
-	outdated atomic.Uint64 // entries found and not used
+	outdated atomic.Uint64              // entries found and not used
+	granted  atomic.Pointer[scopes.Set] // by the last token that was remembered
 }
 
 // newTokenCache returns nil for a size of zero or less, which remembers nothing.
@@ -117,15 +120,15 @@ func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation 
 		token: *token, claims: token.hidden().claims,
 	}
 	entry.token.veil = nil
-	// What an issuer's tokens have in common is kept once.
+	// What tokens have in common is kept once.
 	if token.Issuer == issuer.URL {
 		entry.token.Issuer = issuer.URL
 	}
-	if last := issuer.granted.Load(); last != nil && last.Equal(token.Scopes) {
+	if last := c.granted.Load(); last != nil && last.Equal(token.Scopes) {
 		entry.token.Scopes = *last
 	} else {
 		granted := token.Scopes
-		issuer.granted.Store(&granted)
+		c.granted.Store(&granted)
 	}
 	if len(token.Audience) == 1 {
 		entry.audience[0] = token.Audience[0]

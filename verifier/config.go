@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/discovery"
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
-	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
 
 // Limits of JWTConfig.
@@ -70,8 +68,7 @@ type trusted struct {
 	algorithms []string
 	types      []string
 	keys       *keySource
-	until      time.Time                  // of a resolved issuer: ask again then; else zero
-	granted    atomic.Pointer[scopes.Set] // by the last token that was remembered
+	until      time.Time // of a resolved issuer: ask again then; else zero
 }
 
 // NewJWT returns a verifier. It checks config and does nothing else: keys are
