@@ -51,10 +51,12 @@ import (
 //
 // Bind belongs inside the front door, directly around next. A request that still
 // carries credentials but no verified token shows that it is not there, and is
-// answered 500. An anonymous request of a public operation passes without a
-// TokenInfo; a session that it opens is tied to nobody, and stays so when its
-// client logs in, so that whoever has its id may use it and hear its streams.
-// Where initialize is public, serve statelessly (StreamableHTTPOptions.Stateless).
+// answered 500.
+//
+// An anonymous request of a public operation passes without a TokenInfo. A session
+// that it opens belongs to the first user who comes with its id, the client that
+// has logged in: to all others, and to the anonymous, it is then not found (404),
+// and anonymous streams of it end.
 //
 // A token without a Subject cannot come back to a session it opened, because
 // nothing tells its owner from others; serve such tokens statelessly.
@@ -70,13 +72,25 @@ func Bind(next http.Handler) http.Handler {
 	}
 	// Only RequireBearerToken can set the SDK's private context key.
 	carry := auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{ClockSkew: maxLeeway})
+	sessions := newUnowned()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := verifier.FromContext(r.Context()); !ok {
+		token, verified := verifier.FromContext(r.Context())
+		opens := !verified && r.Header.Get(sessionID) == ""
+		r, done := sessions.admit(r, token)
+		defer done()
+		if r == nil {
+			http.Error(w, "session not found", http.StatusNotFound) // as the SDK says it
+			return
+		}
+		if !verified {
 			if len(r.Header.Values("Authorization")) > 0 || len(r.Header.Values("DPoP")) > 0 {
 				http.Error(w, "mcpsdk.Bind is outside the front door", http.StatusInternalServerError)
 				return
 			}
 			next.ServeHTTP(w, r)
+			if opens {
+				sessions.opened(w.Header())
+			}
 			return
 		}
 		// carry insists on credentials, so it sees a stand-in; next gets r as the
