@@ -40,8 +40,9 @@ type Key struct {
 
 // A signing is a Key that was checked.
 type signing struct {
-	key    jose.SigningKey
-	header map[string]any
+	key       jose.SigningKey
+	header    map[string]any
+	certified bool
 }
 
 func (k Key) signing() (signing, error) {
@@ -58,7 +59,7 @@ func (k Key) signing() (signing, error) {
 		sum := sha256.Sum256(k.Certificate.Raw)
 		header["x5t#S256"] = base64.RawURLEncoding.EncodeToString(sum[:])
 	}
-	return signing{key, header}, nil
+	return signing{key, header, k.Certificate != nil}, nil
 }
 
 // PrivateKeyJWTConfig configures PrivateKeyJWT, which copies it.
@@ -150,14 +151,18 @@ func (a *assertions) key(ctx context.Context) (signing, error) {
 // sign writes the claims of RFC 7523 §3. Each assertion has a jti, because a
 // server may take one only once.
 func (a *assertions) sign(with signing, audience string, now time.Time) (string, error) {
-	claims, err := json.Marshal(map[string]any{
+	all := map[string]any{
 		"iss": a.config.ClientID,
 		"sub": a.config.ClientID,
 		"aud": audience,
 		"jti": rand.Text(),
 		"iat": now.Unix(),
 		"exp": now.Add(a.config.Lifetime).Unix(),
-	})
+	}
+	if with.certified { // Microsoft's list of claims has it, and no other server needs it
+		all["nbf"] = now.Unix()
+	}
+	claims, err := json.Marshal(all)
 	if err != nil {
 		return "", err
 	}

@@ -345,7 +345,9 @@ func TestPrivateKeyJWTNamesItsCertificate(t *testing.T) {
 	for n := range keys { // it rotates with its key
 		current.Store(int32(n))
 		_, form := apply(t, m)
-		open(t, form, keys[n], "ES256", "")
+		if claims := open(t, form, keys[n], "ES256", ""); claims["nbf"] != claims["iat"] || claims["nbf"] == nil {
+			t.Errorf("nbf %v, iat %v", claims["nbf"], claims["iat"])
+		}
 		text, err := base64.RawURLEncoding.DecodeString(strings.Split(form.Get("client_assertion"), ".")[0])
 		if err != nil {
 			t.Fatal(err)
