@@ -13,8 +13,9 @@
 //	idp          presets for identity providers
 //	clientauth   how this server proves who it is to a provider
 //	exchange     other APIs, called as the user
-//	metrics      a prometheus.Collector fed by the front door
+//	metrics      a prometheus.Collector fed by the front door and by exchange
 //	eventlog     the same for log/slog
+//	oteltrace    the same for OpenTelemetry spans
 //	mcpsdk       hands the caller's identity to the official MCP Go SDK
 //	mcpgo        the same for mark3labs/mcp-go
 //	authtest     a fake issuer for your tests

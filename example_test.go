@@ -6,10 +6,12 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/authtest"
 	"github.com/gatehouse-mcp/gatehouse/clientauth"
 	"github.com/gatehouse-mcp/gatehouse/exchange"
+	"github.com/gatehouse-mcp/gatehouse/idp"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/gatehouse-mcp/gatehouse/prm"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
@@ -27,6 +29,7 @@ var mcpHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 
 // The ten lines: everything else has a safe default.
 func Example() {
+	mux := http.NewServeMux()
 	guard, err := middleware.New(middleware.Config{
 		Metadata: prm.Metadata{
 			Resource:             "https://mcp.example.com/mcp",
@@ -37,7 +40,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	mux := http.NewServeMux()
 	mux.Handle(guard.Metadata().Path(), guard.Metadata())
 	mux.Handle("/mcp", guard.Require("files:read")(mcpHandler))
 
@@ -46,6 +48,89 @@ func Example() {
 	fmt.Println(answer.Code, answer.Header().Get("WWW-Authenticate"))
 	// Output:
 	// 401 Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="files:read"
+}
+
+// Each tool needs scopes of its own. These calls come without a token.
+func Example_tools() {
+	guard, err := middleware.New(middleware.Config{
+		Metadata: prm.Metadata{
+			Resource:             "https://mcp.example.com/mcp",
+			AuthorizationServers: []string{"https://login.example.com"},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(guard.Metadata().Path(), guard.Metadata())
+	mux.Handle("/mcp", guard.Protect(scopes.Policy{
+		Discovery: scopes.Public(), // initialize, tools/list, ...
+		Tools: map[string]scopes.Requirement{
+			"public_info": scopes.Public(),
+			"read_file":   scopes.All("files:read"),
+			"write_file":  scopes.Any(scopes.All("files:write"), scopes.All("admin")),
+		},
+	})(mcpHandler))
+
+	for _, tool := range []string{"public_info", "read_file"} {
+		body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `"}}`
+		request := httptest.NewRequest("POST", "/mcp", strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, request)
+		fmt.Println(tool, answer.Code)
+	}
+	// Output:
+	// public_info 200
+	// read_file 401
+}
+
+// Providers that need more than their URL have presets. The metadata names them.
+func Example_providers() {
+	const (
+		resource = "https://mcp.example.com/mcp"
+		tenantID = "3b1c0000-1111-4222-8333-444455556666"
+		appID    = "6f1e2d3c-0000-4000-8000-00000000a001"
+	)
+	guard, err := middleware.New(middleware.Config{
+		Metadata: prm.Metadata{Resource: resource},
+		Issuers:  []verifier.Issuer{idp.Entra(tenantID, appID, resource), idp.Okta("https://acme.okta.com/oauth2/default")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, server := range guard.Metadata().Metadata().AuthorizationServers {
+		fmt.Println(server)
+	}
+	// Output:
+	// https://login.microsoftonline.com/3b1c0000-1111-4222-8333-444455556666/v2.0
+	// https://acme.okta.com/oauth2/default
+}
+
+// Opaque tokens are introspected: the authorization server is asked about each,
+// with credentials of this server's own.
+func Example_introspection() {
+	const (
+		resource = "https://mcp.example.com/mcp"
+		issuer   = "https://login.example.com"
+		id       = "mcp-server"
+		secret   = "s3cret"
+	)
+	opaque, err := verifier.NewIntrospection(verifier.IntrospectionConfig{
+		Resource: resource, Issuer: issuer, Auth: clientauth.SecretBasic(id, secret),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard, err := middleware.New(middleware.Config{
+		Metadata: prm.Metadata{Resource: resource, AuthorizationServers: []string{issuer}},
+		Verifier: opaque,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(guard.Status().Introspection.Issuer)
+	// Output: https://login.example.com
 }
 
 // Test a handler of yours against a fake issuer, without a socket.
