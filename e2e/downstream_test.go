@@ -29,8 +29,8 @@ const (
 	downstreamSecret = "secret-of-the-mcp-server"
 )
 
-// A downstream server does what the quickstart does not: it calls another API as
-// the user, and keeps streams open until their token ends.
+// A downstream server does what the quickstart does too little of: it calls another
+// API as many users, also in an outage, and keeps streams open until their token ends.
 type downstream struct {
 	issuer *authtest.Issuer
 	server *httptest.Server

@@ -22,11 +22,13 @@ import (
 const reportScope = "reports:read"
 
 // newReports returns a client for the API behind the MCP server. It trades the
-// user's token, which is for the MCP server alone, for one for that API.
-func newReports(setup setup) (*http.Client, error) {
+// user's token, which is for the MCP server alone, for one for that API, and tells
+// observe how that went.
+func newReports(setup setup, observe func(context.Context, exchange.Event)) (*http.Client, error) {
 	exchanger, err := exchange.New(exchange.Config{
-		Issuer: setup.issuer,
-		Auth:   clientauth.SecretBasic(serverID, string(setup.secret)),
+		Issuer:  setup.issuer,
+		Auth:    clientauth.SecretBasic(serverID, string(setup.secret)),
+		Observe: observe,
 	})
 	if err != nil {
 		return nil, err

@@ -5,16 +5,20 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 
+	"github.com/gatehouse-mcp/gatehouse/exchange"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
-// The operator's questions: how did requests end, and how were tokens judged?
+// The operator's questions: how did requests end, how were tokens judged, and how
+// were those for the other API had?
 var (
 	requestsLine      = regexp.MustCompile(`(?m)^gatehouse_requests_total\{[^}]*outcome="([^"]*)"[^}]*\} (\S+)$`)
 	verificationsLine = regexp.MustCompile(`(?m)^gatehouse_verification_duration_seconds_count\{[^}]*kind="([^"]*)"[^}]*\} (\S+)$`)
+	exchangesLine     = regexp.MustCompile(`(?m)^gatehouse_exchanges_total\{[^}]*result="([^"]*)"[^}]*\} (\S+)$`)
 )
 
 // readMetrics shows the counters that are not zero, and checks that they tell
@@ -29,36 +33,35 @@ func (s *story) readMetrics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	outcomes, err := sums(requestsLine, body)
-	if err != nil {
-		return err
-	}
-	s.out.row("requests", "by outcome:")
-	for _, outcome := range middleware.Outcomes() {
-		s.out.count(string(outcome), outcomes[string(outcome)])
-	}
-	for _, outcome := range []middleware.Outcome{
-		middleware.OutcomeAllowed, middleware.OutcomeUnauthenticated, middleware.OutcomeInsufficientScope,
-	} {
-		if outcomes[string(outcome)] == 0 {
-			return fmt.Errorf("no request is counted as %s", outcome)
-		}
-	}
-
-	kinds, err := sums(verificationsLine, body)
-	if err != nil {
-		return err
-	}
-	s.out.row("tokens found valid", "by how:")
-	for _, source := range verifier.Sources() {
-		s.out.count(string(source), kinds[string(source)])
-	}
 	judged := verifier.SourceSignature
 	if s.setup.introspect {
 		judged = verifier.SourceIntrospection
 	}
-	if kinds[string(judged)] == 0 {
-		return fmt.Errorf("no token is counted as %s", judged)
+	s.out.row("requests", "by outcome:")
+	if err := show(s.out, requestsLine, body, middleware.Outcomes(),
+		middleware.OutcomeAllowed, middleware.OutcomeUnauthenticated, middleware.OutcomeInsufficientScope); err != nil {
+		return err
+	}
+	s.out.row("tokens found valid", "by how:")
+	if err := show(s.out, verificationsLine, body, verifier.Sources(), judged); err != nil {
+		return err
+	}
+	s.out.row("tokens for the other API", "by result:")
+	return show(s.out, exchangesLine, body, exchange.Results(), exchange.ResultObtained)
+}
+
+// show prints the samples of one metric by the label that line captures, and
+// checks that those of want are not zero.
+func show[T ~string](out *transcript, line *regexp.Regexp, body []byte, values []T, want ...T) error {
+	counted, err := sums(line, body)
+	if err != nil {
+		return err
+	}
+	for _, value := range values {
+		out.count(string(value), counted[string(value)])
+		if counted[string(value)] == 0 && slices.Contains(want, value) {
+			return fmt.Errorf("nothing is counted as %s", value)
+		}
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func TestTheWholeStoryHolds(t *testing.T) {
 		"7.  A person logs in", "code_challenge_method=S256", "302 Found", "code=(not shown)",
 		"8.  The client trades", "access_token              (not shown)", "sub        alice", "scope      mcp:tools\n",
 		"9.  With the token", "Hello alice, here is your data.",
-		"10.  A tool calls another API",
+		"10.  A tool calls the other API",
 		"the MCP server got", "/mcp\n", "sub        alice", "scope      mcp:tools\n",
 		"the other API got", "/reports\n", "sub        alice", "act        sub=gatehouse-quickstart\n", "scope      reports:read\n",
 		"11.  That API refuses", "401 Unauthorized", `error="invalid_token"`, "for another resource",
@@ -39,7 +39,7 @@ func TestTheWholeStoryHolds(t *testing.T) {
 		"14.  The new token", "scope      mcp:admin mcp:tools\n",
 		"15.  Now the tool answers", "Hello alice, here is the report.",
 		"16.  And the list is complete", "tools                     admin_report downstream_report protected_data public_info\n",
-		"17.  What the operator sees", "allowed", "anonymous", "unauthenticated", "insufficient_scope", "jwt_cold",
+		"17.  What the operator sees", "allowed", "anonymous", "unauthenticated", "insufficient_scope", "jwt_cold", "tokens for the other API", "obtained             1\n",
 	)
 	if strings.Contains(transcript, "introspect") {
 		t.Error("it tells of introspection, and there is none")
@@ -54,7 +54,7 @@ func TestTheSameStoryHoldsForOpaqueTokens(t *testing.T) {
 		"3.  A protected tool", "401 Unauthorized",
 		"8.  The client trades", "access_token              (not shown)", "scope                     mcp:tools\n", "none to see: it will be introspected",
 		"9.  With the token", "Hello alice, here is your data.",
-		"10.  A tool calls another API",
+		"10.  A tool calls the other API",
 		"the MCP server got", "/mcp\n", "sub        alice", "scope      mcp:tools\n",
 		"the other API got", "/reports\n", "sub        alice", "act        sub=gatehouse-quickstart\n", "scope      reports:read\n",
 		"11.  That API refuses", "401 Unauthorized", `error="invalid_token"`,
@@ -62,7 +62,7 @@ func TestTheSameStoryHoldsForOpaqueTokens(t *testing.T) {
 		"14.  The new token", "scope                     mcp:admin mcp:tools\n",
 		"15.  Now the tool answers", "Hello alice, here is the report.",
 		"16.  And the list is complete", "tools                     admin_report downstream_report protected_data public_info\n",
-		"17.  What the operator sees", "insufficient_scope", "introspection  ",
+		"17.  What the operator sees", "insufficient_scope", "introspection  ", "tokens for the other API", "obtained             1\n",
 	)
 	if strings.Contains(transcript, "JWT") || strings.Contains(transcript, "jwt_") {
 		t.Error("it tells of JWTs, and there are none")

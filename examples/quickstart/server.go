@@ -103,7 +103,7 @@ func newHandler(setup setup) (http.Handler, error) {
 	server.AddReceivingMiddleware(mcpsdk.Filter(guard.Filter(policy)))
 	addTools(server)
 	if setup.backEnd != "" {
-		reports, err := newReports(setup)
+		reports, err := newReports(setup, observed.ObserveExchange)
 		if err != nil {
 			return nil, err
 		}

@@ -58,7 +58,7 @@ func (s *story) steps() []step {
 		step{"A person logs in: authorization code with PKCE, in the browser.", (*story).authorize},
 		step{"The client trades the code for a token for this resource only.", (*story).exchange},
 		step{"With the token, the tool answers.", (*story).callProtected},
-		step{"A tool calls another API as the user, by token exchange (RFC 8693).", (*story).callDownstream},
+		step{"A tool calls the other API as the user, by token exchange (RFC 8693).", (*story).callDownstream},
 		step{"That API refuses the client's own token, which is for the MCP server.", (*story).meetBackEnd},
 		step{"Another tool needs more: 403, and the scopes to ask for.", (*story).meetInsufficientScope},
 		step{"Step-up: the client logs in again with those scopes.", (*story).authorize},

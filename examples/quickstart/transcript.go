@@ -31,6 +31,9 @@ func (t *transcript) title(setup setup) {
 	t.row("MCP server", setup.resource)
 	t.row("authorization server", setup.issuer)
 	t.row("", "("+kind+")")
+	if setup.backEnd != "" {
+		t.row("the other API", setup.backEnd)
+	}
 	if setup.introspect {
 		t.row("access tokens", "opaque, to be introspected (RFC 7662)")
 	} else {
