@@ -24,7 +24,9 @@ const pageHead = `# Operations
 This page is made from the code's own tables by ` + "`go test ./metrics -run TestOperationsPage -update`" + `; the same test
 fails where it is out of date.
 
-- **Wiring**: ` + "`examples/operations`" + ` shows metrics, log, audit trail, probes and the answer to "why was this refused?".
+- **Wiring**: ` + "`examples/operations`" + ` shows metrics, log, audit trail, traces, probes and the answer to "why was this refused?".
+  Each client of package ` + "`exchange`" + ` has an ` + "`Observe`" + ` of its own: give it the ` + "`ObserveExchange`" + ` of ` + "`metrics`" + `, which
+  the panels and alerts of exchanges need, of ` + "`eventlog`" + ` and of ` + "`oteltrace`" + `.
 - **Dashboard**: import ` + "`deploy/grafana/gatehouse.json`" + `. **Alerts**: load ` + "`deploy/prometheus/rules.yml`" + `.
 - **Why was this token refused?** Give it to ` + "`Guard.Explain`" + `, on a route for administrators only: it lists every check
   with what was expected and found, and what to change.
@@ -32,12 +34,13 @@ fails where it is out of date.
   away the keys that outlive an outage of the provider.
 - **Logs**: package ` + "`eventlog`" + ` lists its keys. Refusals that anybody can cause are limited in number; denials of known
   callers, and elevations, go to the audit logger, all of them.
-- **Traces**: ` + "`oteltrace.Observe`" + ` adds each decision to the request's OpenTelemetry span; ` + "`oteltrace.TraceID`" + ` gives
+- **Traces**: ` + "`oteltrace.Observe`" + ` adds each decision to the request's OpenTelemetry span, if a middleware
+  outside the Guard has started one; ` + "`oteltrace.TraceID`" + ` gives
   metrics their exemplars, and the log its ` + "`trace_id`" + `.
 
 ![The dashboard's panels, from a real Prometheus](dashboard.png)
 
-Panels and alerts use the classic buckets of the histogram. Where native histograms are scraped, keep the classic ones
+Panels use the classic buckets of the histograms. Where native histograms are scraped, keep the classic ones
 (` + "`scrape_classic_histograms`" + `, later ` + "`always_scrape_classic_histograms`" + `).
 
 ## When logins fail
@@ -49,6 +52,8 @@ Panels and alerts use the classic buckets of the histogram. Where native histogr
    ` + "`trace_id`" + ` lead to one request. It is there even if administrators are refused too, and ` + "`/explain`" + ` with them.
 4. Readiness names the issuer that cannot be reached, and its last error.
 5. Give a token that is refused to ` + "`Guard.Explain`" + `.
+
+Where users get in and a tool that calls another API fails, look at the panel of exchanges, and at the table of results.
 
 `
 

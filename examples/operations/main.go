@@ -1,4 +1,4 @@
-// Operations shows what an operator needs: metrics, a log, an audit trail,
+// Operations shows what an operator needs: metrics, a log, an audit trail, traces,
 // probes, and an answer to "why was this token refused?".
 //
 //	go run ./examples/operations -issuer https://login.example.com
@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/eventlog"
 	"github.com/gatehouse-mcp/gatehouse/metrics"
 	"github.com/gatehouse-mcp/gatehouse/middleware"
+	"github.com/gatehouse-mcp/gatehouse/oteltrace"
 	"github.com/gatehouse-mcp/gatehouse/prm"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -55,8 +56,8 @@ func main() {
 type servers struct{ clients, operators http.Handler }
 
 func newServers(resource, issuer string, logger *slog.Logger) (servers, error) {
-	events := eventlog.New(logger, eventlog.Config{Audit: logger})
-	counts := metrics.New(metrics.Config{Resources: []string{resource}})
+	events := eventlog.New(logger, eventlog.Config{Audit: logger, TraceID: oteltrace.TraceID})
+	counts := metrics.New(metrics.Config{Resources: []string{resource}, TraceID: oteltrace.TraceID})
 	guard, err := middleware.New(middleware.Config{
 		Metadata: prm.Metadata{
 			Resource:             resource,
@@ -66,6 +67,7 @@ func newServers(resource, issuer string, logger *slog.Logger) (servers, error) {
 		Observe: func(ctx context.Context, event middleware.Event) {
 			counts.Observe(ctx, event)
 			events.Observe(ctx, event)
+			oteltrace.Observe(ctx, event) // where otelhttp, or its like, around the routes starts spans
 		},
 	})
 	if err != nil {
