@@ -68,9 +68,10 @@ type Config struct {
 	// octets; keep it secret, or subjects can be guessed.
 	SubjectKey []byte
 
-	// PerSecond limits the records of refusals and of ended streams, each class of
-	// outcome and reason for itself, with bursts of ten times as many; what is left
-	// out is counted in the next record. Zero: 1. Negative: no limit.
+	// PerSecond limits the records of refusals, of ended streams and of tokens for
+	// other APIs that could not be had, each class of outcome and reason, or result,
+	// for itself, with bursts of ten times as many; what is left out is counted in
+	// the next record. Zero: 1. Negative: no limit.
 	PerSecond float64
 
 	// PlainSubjects writes subjects as they are. They may be e-mail addresses:

@@ -9,9 +9,10 @@ import (
 )
 
 // ObserveExchange writes one need for a token for another API: at level Debug
-// where there is one, else at Info where the user has to act, at Warn where this
-// server asked for the wrong thing, and at Error where it cannot authenticate or
-// there is an outage. It fits [exchange.Config].Observe.
+// where there is one or the caller went away, at Info where the user has to log in
+// again or act, at Warn where this server asked for the wrong thing, and at Error
+// where it cannot authenticate or there is an outage. It fits
+// [exchange.Config].Observe.
 func (l *Log) ObserveExchange(ctx context.Context, event exchange.Event) {
 	level := levelOfExchange(event.Result)
 	if l.logger == nil || !l.logger.Enabled(ctx, level) {

@@ -49,7 +49,8 @@ type Config struct {
 	Transport http.RoundTripper
 
 	// CacheSize is the number of tokens remembered. Each of them, its scopes and what
-	// names the user's have at most 16 KiB. Zero: 10 000. Negative: none, which exchanges at every call. At most a million.
+	// names the user's have at most 16 KiB. Zero: 10 000. Negative: none, which
+	// exchanges at every call. At most a million.
 	CacheSize int
 	// Timeout bounds one exchange, discovery included. Zero: 5 s. From 10 ms to 5 s.
 	Timeout time.Duration

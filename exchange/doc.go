@@ -14,5 +14,6 @@
 // A request made with the context of a protected handler then carries a token of
 // the same user for that API, and for no other host. In a tool of the official Go
 // SDK that context is mcpsdk.Context. Where there is no token to be had,
-// middleware.Refuse tells the client what would help.
+// middleware.Refuse tells the client what would help. Config.Observe is told of
+// every need for a token.
 package exchange

@@ -10,7 +10,8 @@ import (
 // HTTP request that carried req, among them the caller and the front door:
 // [verifier.FromContext], [middleware.RequireMore], [middleware.Refuse] and the
 // transports of package exchange then work in a tool as in an http.Handler. It ends
-// when ctx does. Without such a request it is ctx.
+// when ctx does. For a request that did not come through Bind, or is anonymous, it
+// is ctx.
 //
 // What refuses by way of the front door needs an answer that has not begun: the SDK
 // begins one with the first message that a tool sends, or with its result.

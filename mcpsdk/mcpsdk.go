@@ -12,7 +12,11 @@
 // runs every tool call with the context of the request that opened the session,
 // so [verifier.FromContext] would answer with the first token of the session for
 // as long as the session lives: expired, with scopes since taken away, or
-// another person's. [Context] makes one of the context and the request.
+// another person's. Where a context is wanted, as for calls of other APIs (package
+// exchange) and late refusals (RequireMore and Refuse of package middleware),
+// [Context] makes one of both:
+//
+//	ctx = mcpsdk.Context(ctx, req)
 //
 // # The end of a token
 //

@@ -32,8 +32,7 @@ type Config struct {
 
 	// TraceID returns the id of the trace that the context belongs to, or "". It
 	// becomes the trace_id of OpenMetrics exemplars; letters, digits, "-" and "_"
-	// only, at most 64 of them. It is called for every request. Nil: no
-	// exemplars.
+	// only, at most 64 of them. It is called for every event. Nil: no exemplars.
 	TraceID func(context.Context) string
 }
 

@@ -23,6 +23,14 @@
 // continue. [Guard.Check] decides, and [Refusal] is what it decided; both are
 // there for servers that need more than a wrapper.
 //
+// A handler that finds out more while it runs may still refuse, where
+// Config.LateStepUp is set: [RequireMore] asks for scopes, and [Refuse] passes on
+// why another API could not be called for the user (package exchange).
+//
+// Config.Observe is told of every decision, and of answers that are cut because
+// their token ended; packages metrics, eventlog and oteltrace make something of it.
+// [Guard.Explain], [Guard.Ready] and [Guard.Status] are for operators.
+//
 // One Guard serves one resource. Do not nest Guards: the outer one removes the
 // credentials that the inner one needs.
 package middleware

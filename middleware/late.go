@@ -8,8 +8,8 @@ import (
 
 type lateKey struct{}
 
-// A lateAnswer lets RequireMore answer in place of a handler that has not begun
-// to. It is the ResponseWriter of that handler.
+// A lateAnswer lets RequireMore and Refuse answer in place of a handler that has
+// not begun to. It is the ResponseWriter of that handler.
 type lateAnswer struct {
 	http.ResponseWriter
 	request *http.Request
@@ -20,7 +20,7 @@ type lateAnswer struct {
 
 	mu    sync.Mutex
 	begun bool // by the handler, or it is done
-	taken bool // by RequireMore: what the handler writes is dropped
+	taken bool // by a refusal: what the handler writes is dropped
 }
 
 // answer writes refusal, if the handler has not begun.

@@ -13,10 +13,10 @@ import (
 // ctx, the context of the request, because another API will not be called for that
 // caller. err is an error of package exchange, or of an http.Client on its Transport:
 //
-//   - 401 invalid_token where the provider no longer takes the user's token
-//     (verifier.ErrInvalidToken), so that the client gets another;
-//   - 401 insufficient_user_authentication where the user has to act first
-//     (exchange.ErrInteractionRequired), or insufficient_claims with the claims
+//   - 401 invalid_token (RFC 6750 §3.1) where the provider no longer takes the
+//     user's token (verifier.ErrInvalidToken), so that the client gets another;
+//   - 401 insufficient_user_authentication (RFC 9470 §3) where the user has to act
+//     first (exchange.ErrInteractionRequired), or insufficient_claims with the claims
 //     challenge of Microsoft Entra ID where there is one; an *AuthenticationRequired
 //     is answered likewise;
 //   - 503 with Retry-After where there is no answer (verifier.ErrUnavailable).
@@ -24,7 +24,8 @@ import (
 // Whatever the handler writes after that is dropped; it should return the error, a
 // *Refusal. Any other err says nothing about the caller: it is returned as it is,
 // and nothing is answered. Where an answer is no longer possible the error is
-// ErrTooLate. It needs Config.LateStepUp.
+// ErrTooLate. It needs Config.LateStepUp, and is safe for concurrent use: the first
+// refusal is the answer.
 func Refuse(ctx context.Context, err error) error {
 	late, ok := ctx.Value(lateKey{}).(*lateAnswer)
 	if !ok {

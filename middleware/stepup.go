@@ -128,7 +128,7 @@ var ErrTooLate = errors.New("middleware: too late to refuse")
 // Otherwise it answers the request with 403 insufficient_scope, and whatever the
 // handler writes after that is dropped; the handler should return the error, a
 // *Refusal. Where that is no longer possible the error is ErrTooLate. It needs
-// Config.LateStepUp.
+// Config.LateStepUp, and is safe for concurrent use.
 func RequireMore(ctx context.Context, scopeTokens ...string) error {
 	late, ok := ctx.Value(lateKey{}).(*lateAnswer)
 	if !ok {

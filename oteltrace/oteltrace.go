@@ -6,8 +6,9 @@
 //	exchanger, err := exchange.New(exchange.Config{..., Observe: oteltrace.ObserveExchange})
 //
 // The middleware that starts spans, such as otelhttp, belongs outside the Guard.
-// The keys are those of package eventlog. Nothing that a token or a request says
-// is added: neither subject nor client.
+// The keys are those of package eventlog, durations in nanoseconds, texts cut to 512
+// octets. Nothing that a token or a request says is added: neither subject nor
+// client. The functions are safe for concurrent use.
 package oteltrace
 
 import (
@@ -23,8 +24,8 @@ import (
 
 // The names of the span events.
 const (
-	decision = "auth.decision"
-	token    = "auth.exchange"
+	decision  = "auth.decision"
+	exchanged = "auth.exchange"
 )
 
 const maxText = 512 // octets of one value
@@ -54,6 +55,7 @@ func Observe(ctx context.Context, event middleware.Event) {
 }
 
 // ObserveExchange adds the event auth.exchange. It fits [exchange.Config].Observe.
+// A refresh ahead of time belongs to no request, and so to no span.
 func ObserveExchange(ctx context.Context, event exchange.Event) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
@@ -68,7 +70,7 @@ func ObserveExchange(ctx context.Context, event exchange.Event) {
 	}
 	attrs.add("iss", event.Issuer)
 	attrs.failed("exchange.error", event.Err)
-	span.AddEvent(token, trace.WithAttributes(attrs...))
+	span.AddEvent(exchanged, trace.WithAttributes(attrs...))
 }
 
 // TraceID returns the id of the trace that ctx belongs to, or "". It fits the
