@@ -34,9 +34,8 @@ fails where it is out of date.
   away the keys that outlive an outage of the provider.
 - **Logs**: package ` + "`eventlog`" + ` lists its keys. Refusals that anybody can cause are limited in number; denials of known
   callers, and elevations, go to the audit logger, all of them.
-- **Traces**: ` + "`oteltrace.Observe`" + ` adds each decision to the request's OpenTelemetry span, if a middleware
-  outside the Guard has started one; ` + "`oteltrace.TraceID`" + ` gives
-  metrics their exemplars, and the log its ` + "`trace_id`" + `.
+- **Traces**: ` + "`oteltrace.Observe`" + ` adds each decision to the request's OpenTelemetry span, if a middleware outside the
+  Guard has started one; ` + "`oteltrace.TraceID`" + ` gives metrics their exemplars, and the log its ` + "`trace_id`" + `.
 
 ![The dashboard's panels, from a real Prometheus](dashboard.png)
 

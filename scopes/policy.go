@@ -69,9 +69,9 @@ type Policy struct {
 
 	// Decide may add to what an operation needs, or deny it with an error. It is
 	// called once for each operation that the rules do not deny, with the token,
-	// if any, in ctx (verifier.FromContext). A request that carries no message is
-	// an operation whose Method is that of HTTP: GET, HEAD or DELETE. The zero Requirement, and Public,
-	// add nothing. It must be safe for concurrent use.
+	// if any, in ctx (verifier.FromContext). A request that carries no message is an
+	// operation whose Method is that of HTTP: GET, HEAD or DELETE. The zero
+	// Requirement, and Public, add nothing. It must be safe for concurrent use.
 	Decide func(ctx context.Context, op Operation) (Requirement, error)
 }
 
