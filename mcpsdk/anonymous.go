@@ -40,15 +40,45 @@ type ownership struct {
 	user string // empty: nobody's
 }
 
-// opened remembers the session that an anonymous request has opened, if the header
-// of its answer names one.
-func (u unowned) opened(answer http.Header) {
-	if id := answer.Get(sessionID); id != "" {
+// An opener is the ResponseWriter of an anonymous request that may open a session,
+// which is to be remembered before the client learns its id.
+type opener struct {
+	http.ResponseWriter
+	unowned unowned
+	opened  bool
+}
+
+// begin remembers the session, if the header of the answer names one.
+func (w *opener) begin() {
+	if id := w.Header().Get(sessionID); id != "" && !w.opened {
+		w.opened = true
 		o := &ownership{}
 		o.open, o.taken = context.WithCancel(context.Background())
-		u.sessions.Add(id, o)
+		w.unowned.sessions.Add(id, o)
 	}
 }
+
+func (w *opener) WriteHeader(status int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *opener) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError serves http.ResponseController, as the SDK uses it.
+func (w *opener) FlushError() error {
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Flush serves those who look for an http.Flusher.
+func (w *opener) Flush() { _ = w.FlushError() }
+
+// Unwrap serves http.ResponseController, deadlines for instance.
+func (w *opener) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // admit returns the request of a caller, with token or anonymous, as it may go on;
 // nil where its session is another's.

@@ -3,11 +3,18 @@ package mcpsdk_test
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/mcpsdk"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const initializedBody = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
+const (
+	initializedBody = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
+	listBody        = `{"jsonrpc":"2.0","id":7,"method":"tools/list"}`
+)
 
 // openAnonymously returns the id of a session that nobody has opened.
 func (s *server) openAnonymously(t *testing.T) string {
@@ -80,6 +87,41 @@ func TestAnAnonymousStreamEndsWhenAUserTakesTheSession(t *testing.T) {
 		t.Fatalf("status %d", answer.StatusCode)
 	}
 	<-ended
+}
+
+// The client may know the id of its session before the request that opened it ends.
+func TestASessionBelongsToWhoLogsInWhileItOpens(t *testing.T) {
+	sdk := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil)
+	end := make(chan struct{})
+	listening := httptest.NewServer(frontDoor(t)(mcpsdk.Bind(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r)
+		if r.Header.Get("Mcp-Session-Id") == "" {
+			<-end
+		}
+	}))))
+	t.Cleanup(listening.Close)
+	t.Cleanup(func() { close(end) })
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, listening.URL, strings.NewReader(initializeBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	opening, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opening.Body.Close()
+	s := &server{url: listening.URL}
+	for _, caller := range []struct {
+		credential string
+		status     int
+	}{{"alice", http.StatusOK}, {"bob", http.StatusNotFound}, {"", http.StatusNotFound}, {"alice", http.StatusOK}} {
+		if answer, body := s.send(t, http.MethodPost, listBody, caller.credential, opening.Header.Get("Mcp-Session-Id")); answer.StatusCode != caller.status {
+			t.Errorf("%q: status %d, want %d, body %q", caller.credential, answer.StatusCode, caller.status, body)
+		}
+	}
 }
 
 // Two users who come at once get one session between them.

@@ -91,10 +91,10 @@ func Bind(next http.Handler) http.Handler {
 				http.Error(w, "mcpsdk.Bind is outside the front door", http.StatusInternalServerError)
 				return
 			}
-			next.ServeHTTP(w, r)
 			if opens {
-				sessions.opened(w.Header())
+				w = &opener{ResponseWriter: w, unowned: sessions}
 			}
+			next.ServeHTTP(w, r)
 			return
 		}
 		// carry insists on credentials, so it sees a stand-in; next gets r as the
