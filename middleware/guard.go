@@ -39,7 +39,7 @@ func (g *Guard) Metadata() *prm.Document {
 	return new(prm.Document)
 }
 
-// Require wraps a handler that needs every one of scopes. Without scopes, any
+// Require wraps a handler that needs every one of scopeTokens. Without any, every
 // valid token will do. It panics like Protect.
 func (g *Guard) Require(scopeTokens ...string) func(http.Handler) http.Handler {
 	return g.Protect(scopes.Policy{Base: scopes.All(scopeTokens...)})
@@ -49,9 +49,10 @@ func (g *Guard) Require(scopeTokens ...string) func(http.Handler) http.Handler {
 // at wiring, if the policy is not valid, if its scopes do not fit into a
 // challenge of 4 KiB, or if the handler is nil.
 //
-// The ResponseWriter reaches the handler unwrapped. The request it gets is a
-// copy without Authorization and DPoP headers, with the token in its context;
-// the context ends when the token expires.
+// The ResponseWriter reaches the handler unwrapped, unless Config.LateStepUp is
+// set. The request it gets is a copy without Authorization and DPoP headers, with
+// the token in its context; the context ends when the token expires, or a
+// Config.Recheck finds it no longer good.
 func (g *Guard) Protect(policy scopes.Policy) func(http.Handler) http.Handler {
 	rules := g.compiled()
 	route := rules.mustRoute(policy)

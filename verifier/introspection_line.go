@@ -16,9 +16,10 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/fetch"
 )
 
-// ErrOurCredentials is in an *UnavailableError when the authorization server does
-// not accept this resource's own credentials, or there are none to send. No
-// client can do anything about it, and no token is to blame: wake the operator.
+// ErrOurCredentials is in an *UnavailableError, or an *exchange.Error, when the
+// authorization server does not accept this resource's own credentials, or there
+// are none to send. No client can do anything about it, and no token is to blame:
+// wake the operator.
 var ErrOurCredentials = errors.New("verifier: this resource's own credentials do not work at the authorization server")
 
 const (

@@ -122,8 +122,8 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalJSON returns a constant.
 func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
 
-// NewContext returns a context that carries token. The front door calls it;
-// tests of handlers may.
+// NewContext returns a context that carries token. The front door has one of its
+// own for handlers; this one is for users of Guard.Check, and for tests.
 func NewContext(ctx context.Context, token *Token) context.Context {
 	return context.WithValue(ctx, contextkey.Token{}, token)
 }
