@@ -114,6 +114,17 @@ func TestEveryTriggerAndResultHasItsOwnCounter(t *testing.T) {
 }
 
 // DS-11: targets, errors, and Issuers without end make no series without end.
+// The first failure of an issuer must show in a rate.
+func TestExchangesOfKnownIssuersExistFromTheStart(t *testing.T) {
+	known, unknown := metrics.New(metrics.Config{Exchanges: []string{"https://login.example.com"}}), metrics.New(metrics.Config{})
+	if n := testutil.CollectAndCount(known, exchangesTotal); n != seriesPerIssuer {
+		t.Errorf("%d series, want %d", n, seriesPerIssuer)
+	}
+	if n := testutil.CollectAndCount(unknown, exchangesTotal); n != 0 {
+		t.Errorf("%d series of nobody", n)
+	}
+}
+
 func TestExchangeSeriesAreBounded(t *testing.T) {
 	const limit = 256
 	m := metrics.New(metrics.Config{})

@@ -30,6 +30,10 @@ type Config struct {
 	// other Guards appear with their first request. Nil: none.
 	Resources []string
 
+	// Exchanges are the issuers, exchange.Config.Issuer, whose counters exist at
+	// zero from the start, for the same reason. Nil: none.
+	Exchanges []string
+
 	// TraceID returns the id of the trace that the context belongs to, or "". It
 	// becomes the trace_id of OpenMetrics exemplars; letters, digits, "-" and "_"
 	// only, at most 64 of them. It is called for every event. Nil: no exemplars.
@@ -70,6 +74,9 @@ func New(config Config) *Metrics {
 		exchanged:     exchangesTotal.counters(),
 		exchangeTimes: exchangeSeconds.vec(),
 		traceID:       config.TraceID,
+	}
+	for _, issuer := range config.Exchanges {
+		m.exchange(issuer)
 	}
 	for _, resource := range config.Resources {
 		children := m.resource(resource)

@@ -24,18 +24,24 @@ import (
 // Whatever the handler writes after that is dropped; it should return the error, a
 // *Refusal. Any other err says nothing about the caller: it is returned as it is,
 // and nothing is answered. Where an answer is no longer possible the error is
-// ErrTooLate. It needs Config.LateStepUp, and is safe for concurrent use: the first
-// refusal is the answer.
+// ErrTooLate and err. It needs Config.LateStepUp, and is safe for concurrent use:
+// the first refusal is the answer.
 func Refuse(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	late, ok := ctx.Value(lateKey{}).(*lateAnswer)
 	if !ok {
-		return ErrTooLate
+		return errors.Join(ErrTooLate, err)
 	}
 	refusal := late.rules.refuseWork(late.route, err)
 	if refusal == nil {
 		return err
 	}
-	return late.answer(refusal)
+	if answered := late.answer(refusal); answered != ErrTooLate {
+		return answered
+	}
+	return errors.Join(ErrTooLate, err)
 }
 
 // withdrawn gives a Reason to an error that has none: what was good at the front

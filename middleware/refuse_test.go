@@ -84,7 +84,7 @@ func TestRefuseIsTooLate(t *testing.T) {
 			_, _ = io.WriteString(w, "begun")
 			err = middleware.Refuse(r.Context(), failed)
 		})), toolCall, true)
-		if !errors.Is(err, middleware.ErrTooLate) || answer.Code != 200 || answer.Body.String() != "begun" {
+		if !errors.Is(err, middleware.ErrTooLate) || !errors.Is(err, failed) || answer.Code != 200 || answer.Body.String() != "begun" {
 			t.Errorf("%s: %v, %d %s", name, err, answer.Code, answer.Body)
 		}
 	}

@@ -64,7 +64,7 @@ func (s setup) policy() scopes.Policy {
 
 // newHandler wires the MCP server: this is the part to copy.
 func newHandler(setup setup) (http.Handler, error) {
-	observed := metrics.New(metrics.Config{Resources: []string{setup.resource}})
+	observed := metrics.New(metrics.Config{Resources: []string{setup.resource}, Exchanges: []string{setup.issuer}})
 	judge, err := newVerifier(setup, setup.resource, serverID)
 	if err != nil {
 		return nil, err
