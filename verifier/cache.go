@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -117,7 +118,7 @@ func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation 
 	id, signed := identify(text)
 	entry := &remembered{
 		signed: strings.Clone(signed), keys: issuer.keys, generation: generation, until: issuer.until,
-		token: *token, claims: token.hidden().claims,
+		token: *token, claims: bytes.Clone(token.hidden().claims), // behind the original lies the signature
 	}
 	entry.token.veil = nil
 	// What tokens have in common is kept once.
