@@ -28,7 +28,7 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Token, error) {
 		verified, _, _, err := j.verify(ctx, token)
 		return verified, j.diagnose(err, token)
 	}
-	if known := j.cache.get(token, time.Now()); known != nil {
+	if known := j.remembered(token); known != nil {
 		return known, nil
 	}
 	verified, issuer, generation, err := j.verify(ctx, token)
@@ -37,6 +37,19 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Token, error) {
 	}
 	j.cache.put(token, verified, issuer, generation)
 	return verified, nil
+}
+
+// remembered returns nil also for a token whose issuer was resolved and then dropped
+// for others: the front door looks it up, and would not find it.
+func (j *JWT) remembered(token string) *Token {
+	known := j.cache.get(token, time.Now())
+	if known == nil || j.resolver == nil {
+		return known
+	}
+	if _, ok := j.Lookup(known.Issuer); !ok {
+		return nil
+	}
+	return known
 }
 
 // verify judges a token that is not remembered.

@@ -148,6 +148,44 @@ func TestAThousandTenantsAreRemembered(t *testing.T) {
 	})
 }
 
+// Whoever can name a thousand tenants can drive another one out. A token of that one,
+// although remembered, comes with its issuer again: the front door looks it up.
+func TestATenantThatWasDrivenOutIsKnownWhenItsTokenIsVerified(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		jwt := newJWT(t, verifier.JWTConfig{
+			Resource: resource, Transport: w.issuer.Transport(),
+			Resolve: func(_ context.Context, iss string) (*verifier.Issuer, error) {
+				return &verifier.Issuer{URL: iss, JWKSURI: w.issuer.URL() + "/jwks"}, nil
+			},
+		})
+		byShape, err := verifier.ByShape(verifier.ByShapeConfig{JWT: jwt, Opaque: new(verifier.Introspection)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := w.token(nil)
+		for name, v := range map[string]verifier.Verifier{"alone": jwt, "by shape": byShape} {
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+			for n := range 1000 {
+				forged := w.token(raw{"iss": quote(fmt.Sprintf("https://tenant%d.example", n))})
+				_, err := jwt.Verify(t.Context(), forged+"AAAA")
+				isInvalid(t, err, verifier.ReasonSignature)
+			}
+			if _, ok := jwt.Lookup(w.issuer.URL()); ok {
+				t.Fatal("nobody was driven out")
+			}
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, ok := jwt.Lookup(w.issuer.URL()); !ok {
+				t.Errorf("%s: Lookup does not know the issuer of a token that was just verified", name)
+			}
+		}
+	})
+}
+
 func TestStrangersAreAskedForOnceAMinuteAndNeverFetched(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		directory, jwt := newTenants(t)

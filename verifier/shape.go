@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 )
@@ -77,7 +76,7 @@ func (b *byShape) remembered(token string) *Token {
 	if b.jwt.cache == nil || len(token) > maxCachedToken {
 		return nil
 	}
-	known := b.jwt.cache.get(token, time.Now())
+	known := b.jwt.remembered(token)
 	if known == nil || slices.Contains(b.introspected, known.Issuer) {
 		return nil
 	}
