@@ -15,7 +15,7 @@ const sessionID = "Mcp-Session-Id"
 // maxUnowned bounds the sessions in unowned. One that makes room for others is the
 // SDK's alone again, and to the SDK it is nobody's. Whoever wants that to happen
 // has to open as many sessions of the SDK, which are much larger.
-const maxUnowned = 1 << 16
+const maxUnowned = 1 << 14
 
 // unowned knows the sessions that were opened by nobody, where initialize is
 // public. The SDK would serve them to anybody for good; here they belong to the
@@ -40,45 +40,49 @@ type ownership struct {
 	user string // empty: nobody's
 }
 
-// An opener is the ResponseWriter of an anonymous request that may open a session,
-// which is to be remembered before the client learns its id.
-type opener struct {
-	http.ResponseWriter
-	unowned unowned
-	opened  bool
-}
-
-// begin remembers the session, if the header of the answer names one.
-func (w *opener) begin() {
-	if id := w.Header().Get(sessionID); id != "" && !w.opened {
-		w.opened = true
+// opened remembers the session that an anonymous request has opened, if the header
+// of its answer names one.
+func (u unowned) opened(answer http.Header) {
+	if id := answer.Get(sessionID); id != "" {
 		o := &ownership{}
 		o.open, o.taken = context.WithCancel(context.Background())
-		w.unowned.sessions.Add(id, o)
+		u.sessions.Add(id, o)
 	}
 }
 
-func (w *opener) WriteHeader(status int) {
-	w.begin()
-	w.ResponseWriter.WriteHeader(status)
+// opening is the ResponseWriter of a request that may open a session: what it opens is
+// known before the client has its id, which may be long before the answer ends.
+type opening struct {
+	http.ResponseWriter
+	sessions unowned
+	once     sync.Once
 }
 
-func (w *opener) Write(p []byte) (int, error) {
-	w.begin()
-	return w.ResponseWriter.Write(p)
+func (o *opening) begin() { o.once.Do(func() { o.sessions.opened(o.Header()) }) }
+
+func (o *opening) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		o.begin()
+	}
+	o.ResponseWriter.WriteHeader(status)
 }
 
-// FlushError serves http.ResponseController, as the SDK uses it.
-func (w *opener) FlushError() error {
-	w.begin()
-	return http.NewResponseController(w.ResponseWriter).Flush()
+func (o *opening) Write(p []byte) (int, error) {
+	o.begin()
+	return o.ResponseWriter.Write(p)
 }
 
 // Flush serves those who look for an http.Flusher.
-func (w *opener) Flush() { _ = w.FlushError() }
+func (o *opening) Flush() { _ = o.FlushError() }
 
-// Unwrap serves http.ResponseController, deadlines for instance.
-func (w *opener) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// FlushError serves http.ResponseController, by which the SDK flushes.
+func (o *opening) FlushError() error {
+	o.begin()
+	return http.NewResponseController(o.ResponseWriter).Flush()
+}
+
+// Unwrap serves http.ResponseController.
+func (o *opening) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 // admit returns the request of a caller, with token or anonymous, as it may go on;
 // nil where its session is another's.

@@ -1,6 +1,7 @@
 package mcpsdk_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,10 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const (
-	initializedBody = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
-	listBody        = `{"jsonrpc":"2.0","id":7,"method":"tools/list"}`
-)
+const initializedBody = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
 
 // openAnonymously returns the id of a session that nobody has opened.
 func (s *server) openAnonymously(t *testing.T) string {
@@ -89,20 +87,23 @@ func TestAnAnonymousStreamEndsWhenAUserTakesTheSession(t *testing.T) {
 	<-ended
 }
 
-// The client may know the id of its session before the request that opened it ends.
-func TestASessionBelongsToWhoLogsInWhileItOpens(t *testing.T) {
+// A client that has its session's id before the request that opened it is done, here
+// by a slow call in the same batch, must not have a session that anybody may share.
+func TestASessionIsKnownBeforeItsIDIs(t *testing.T) {
+	goOn := make(chan struct{})
 	sdk := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil)
-	end := make(chan struct{})
-	listening := httptest.NewServer(frontDoor(t)(mcpsdk.Bind(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler.ServeHTTP(w, r)
-		if r.Header.Get("Mcp-Session-Id") == "" {
-			<-end
-		}
-	}))))
+	mcp.AddTool(sdk, &mcp.Tool{Name: "slow"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		<-goOn
+		return nil, nil, nil
+	})
+	mcp.AddTool(sdk, &mcp.Tool{Name: "caller"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return nil, nil, nil
+	})
+	listening := httptest.NewServer(frontDoor(t)(mcpsdk.Bind(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil))))
 	t.Cleanup(listening.Close)
-	t.Cleanup(func() { close(end) })
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, listening.URL, strings.NewReader(initializeBody))
+	s := &server{url: listening.URL}
+	batch := "[" + strings.Replace(initializeBody, "2025-11-25", "2025-03-26", 1) + `,{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"slow","arguments":{}}}]`
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url, strings.NewReader(batch))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,13 +114,18 @@ func TestASessionBelongsToWhoLogsInWhileItOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opening.Body.Close()
-	s := &server{url: listening.URL}
-	for _, caller := range []struct {
+	defer close(goOn)
+	id := opening.Header.Get("Mcp-Session-Id")
+	if id == "" {
+		t.Fatalf("status %d and no session", opening.StatusCode)
+	}
+
+	for _, visit := range []struct {
 		credential string
-		status     int
+		want       int
 	}{{"alice", http.StatusOK}, {"bob", http.StatusNotFound}, {"", http.StatusNotFound}, {"alice", http.StatusOK}} {
-		if answer, body := s.send(t, http.MethodPost, listBody, caller.credential, opening.Header.Get("Mcp-Session-Id")); answer.StatusCode != caller.status {
-			t.Errorf("%q: status %d, want %d, body %q", caller.credential, answer.StatusCode, caller.status, body)
+		if answer, _ := s.send(t, http.MethodPost, callBody, visit.credential, id); answer.StatusCode != visit.want {
+			t.Errorf("%q: status %d, want %d", visit.credential, answer.StatusCode, visit.want)
 		}
 	}
 }

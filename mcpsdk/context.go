@@ -3,6 +3,7 @@ package mcpsdk
 import (
 	"context"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -35,15 +36,19 @@ func Context(ctx context.Context, req mcp.Request) context.Context {
 // requestKey is where the request's context lies in auth.TokenInfo.Extra.
 const requestKey = "github.com/gatehouse-mcp/gatehouse/request"
 
-// carried is a context with the values of another one first.
+// carried is a context that has, besides its own values, those of a request, and
+// first of all what the front door knows: its own is of the session.
 type carried struct {
 	context.Context
 	request context.Context
 }
 
 func (c carried) Value(key any) any {
-	if value := c.request.Value(key); value != nil {
+	if key == (contextkey.Token{}) || key == (contextkey.Late{}) {
+		return c.request.Value(key)
+	}
+	if value := c.Context.Value(key); value != nil {
 		return value
 	}
-	return c.Context.Value(key)
+	return c.request.Value(key)
 }

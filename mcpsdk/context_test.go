@@ -79,6 +79,29 @@ func TestAnAnswerOfTheSDKThatHasBegunIsTooLate(t *testing.T) {
 	}
 }
 
+// A tracer's values, for instance, are those of the tool; what only the request has is
+// there too.
+func TestContextKeepsTheValuesOfTheTool(t *testing.T) {
+	type key string
+	var seen []any
+	sdk := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	mcp.AddTool(sdk, &mcp.Tool{Name: "caller"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, sighting, error) {
+		ctx = mcpsdk.Context(context.WithValue(ctx, key("both"), "tool"), req)
+		seen = []any{ctx.Value(key("both")), ctx.Value(key("request"))}
+		return nil, sighting{Caller: "x"}, nil
+	})
+	door := newGuard(t).Require("read")(mcpsdk.Bind(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, nil)))
+	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(context.WithValue(r.Context(), key("both"), "request"), key("request"), "request")
+		door.ServeHTTP(w, r.WithContext(ctx))
+	}))
+	t.Cleanup(listening.Close)
+	call(t, (&server{url: listening.URL}).connect(t, "alice"))
+	if len(seen) != 2 || seen[0] != "tool" || seen[1] != "request" {
+		t.Errorf("the tool saw %v", seen)
+	}
+}
+
 func TestContextWithoutARequestIsTheSame(t *testing.T) {
 	for name, request := range map[string]mcp.Request{
 		"nil": nil, "no extra": &mcp.CallToolRequest{}, "nobody": &mcp.CallToolRequest{Extra: &mcp.RequestExtra{}},

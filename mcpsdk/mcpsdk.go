@@ -60,7 +60,8 @@ import (
 // An anonymous request of a public operation passes without a TokenInfo. A session
 // that it opens belongs to the first user who comes with its id, the client that
 // has logged in: to all others, and to the anonymous, it is then not found (404),
-// and anonymous streams of it end.
+// and anonymous streams of it end. Bind a handler once: the handler that another
+// call returns knows nothing of these sessions.
 //
 // A token without a Subject cannot come back to a session it opened, because
 // nothing tells its owner from others; serve such tokens statelessly.
@@ -92,7 +93,9 @@ func Bind(next http.Handler) http.Handler {
 				return
 			}
 			if opens {
-				w = &opener{ResponseWriter: w, unowned: sessions}
+				first := &opening{ResponseWriter: w, sessions: sessions}
+				defer first.begin()
+				w = first
 			}
 			next.ServeHTTP(w, r)
 			return

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
 	"github.com/gatehouse-mcp/gatehouse/prm"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
@@ -102,7 +103,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.rules.late {
 		late := &lateAnswer{ResponseWriter: w, request: r, rules: d.rules, route: d.route, decided: decision, header: w.Header().Clone()}
 		defer late.finish()
-		w, r = late, r.WithContext(context.WithValue(r.Context(), lateKey{}, late))
+		w, r = late, r.WithContext(context.WithValue(r.Context(), contextkey.Late{}, late))
 	}
 	if decision.token == nil {
 		d.next.ServeHTTP(w, d.rules.anonymous(r))

@@ -6,8 +6,6 @@ import (
 	"sync"
 )
 
-type lateKey struct{}
-
 // A lateAnswer lets RequireMore and Refuse answer in place of a handler that has
 // not begun to. It is the ResponseWriter of that handler.
 type lateAnswer struct {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-mcp/gatehouse/exchange"
+	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
@@ -30,7 +31,7 @@ func Refuse(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	late, ok := ctx.Value(lateKey{}).(*lateAnswer)
+	late, ok := ctx.Value(contextkey.Late{}).(*lateAnswer)
 	if !ok {
 		return errors.Join(ErrTooLate, err)
 	}

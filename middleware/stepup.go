@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
 	"github.com/gatehouse-mcp/gatehouse/internal/jsonrpc"
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
@@ -130,7 +131,7 @@ var ErrTooLate = errors.New("middleware: too late to refuse")
 // *Refusal. Where that is no longer possible the error is ErrTooLate. It needs
 // Config.LateStepUp, and is safe for concurrent use.
 func RequireMore(ctx context.Context, scopeTokens ...string) error {
-	late, ok := ctx.Value(lateKey{}).(*lateAnswer)
+	late, ok := ctx.Value(contextkey.Late{}).(*lateAnswer)
 	if !ok {
 		return ErrTooLate
 	}
