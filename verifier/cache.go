@@ -25,13 +25,18 @@ const (
 // tokenID names a token in a cache.
 type tokenID [sha256.Size]byte
 
-// identify names a JWT by the SHA-256 of its signature, and returns what was signed,
-// which has to be compared: to hash all of a text takes longer than the rest of a hit.
-// What is kept is no credential either way, because nobody can sign it again.
-func identify(token string) (id tokenID, signed string) {
+// A named is the text of a JWT and what it is remembered by: the SHA-256 of its
+// signature, and what was signed, which has to be compared. To hash all of a text
+// takes longer than the rest of a hit.
+type named struct {
+	text, signed string
+	id           tokenID
+}
+
+func identify(token string) named {
 	_, rest, _ := strings.Cut(token, ".")
 	_, signature, _ := strings.Cut(rest, ".")
-	return digest(nil, signature), token[:len(token)-len(signature)]
+	return named{token, token[:len(token)-len(signature)], digest(nil, signature)}
 }
 
 // digest returns the SHA-256 of seed and text. It goes piece by piece, because a
@@ -90,17 +95,16 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 
 // get returns a copy of the remembered token, if its text is the same, its key is
 // still in the set and it has not expired.
-func (c *tokenCache) get(token string, now time.Time) *Token {
-	id, signed := identify(token)
-	entry, ok := c.entries.Get(id)
+func (c *tokenCache) get(name named, now time.Time) *Token {
+	entry, ok := c.entries.Get(name.id)
 	switch {
 	case !ok:
 		return nil
-	case entry.signed != signed, !c.current(entry, now):
+	case entry.signed != name.signed, !c.current(entry, now):
 		c.outdated.Add(1)
 		return nil
 	}
-	return entry.token.hold(token, entry.claims).from(SourceRemembered)
+	return entry.token.hold(name.text, entry.claims).from(SourceRemembered)
 }
 
 // current reports whether entry may still be used.
@@ -112,12 +116,11 @@ func (c *tokenCache) current(entry *remembered, now time.Time) bool {
 	return s != nil && s.generation == entry.generation && now.Before(entry.token.Expiry.Add(c.leeway))
 }
 
-// put remembers a token, without its credential. What has expired goes when others
-// need its room.
-func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation uint64) {
-	id, signed := identify(text)
+// put remembers a token, without its credential: nobody can sign again what is kept.
+// What has expired goes when others need its room.
+func (c *tokenCache) put(name named, token *Token, issuer *trusted, generation uint64) {
 	entry := &remembered{
-		signed: strings.Clone(signed), keys: issuer.keys, generation: generation, until: issuer.until,
+		signed: strings.Clone(name.signed), keys: issuer.keys, generation: generation, until: issuer.until,
 		token: *token, claims: bytes.Clone(token.hidden().claims), // behind the original lies the signature
 	}
 	entry.token.veil = nil
@@ -138,5 +141,5 @@ func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation 
 		}
 		entry.token.Audience = entry.audience[:]
 	}
-	c.entries.Add(id, entry)
+	c.entries.Add(name.id, entry)
 }

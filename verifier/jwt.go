@@ -28,21 +28,22 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Token, error) {
 		verified, _, _, err := j.verify(ctx, token)
 		return verified, j.diagnose(err, token)
 	}
-	if known := j.remembered(token); known != nil {
+	name := identify(token)
+	if known := j.remembered(name); known != nil {
 		return known, nil
 	}
 	verified, issuer, generation, err := j.verify(ctx, token)
 	if err != nil {
 		return nil, j.diagnose(err, token)
 	}
-	j.cache.put(token, verified, issuer, generation)
+	j.cache.put(name, verified, issuer, generation)
 	return verified, nil
 }
 
 // remembered returns nil also for a token whose issuer was resolved and then dropped
 // for others: the front door looks it up, and would not find it.
-func (j *JWT) remembered(token string) *Token {
-	known := j.cache.get(token, time.Now())
+func (j *JWT) remembered(name named) *Token {
+	known := j.cache.get(name, time.Now())
 	if known == nil || j.resolver == nil {
 		return known
 	}

@@ -76,7 +76,7 @@ func (b *byShape) remembered(token string) *Token {
 	if b.jwt.cache == nil || len(token) > maxCachedToken {
 		return nil
 	}
-	known := b.jwt.remembered(token)
+	known := b.jwt.remembered(identify(token))
 	if known == nil || slices.Contains(b.introspected, known.Issuer) {
 		return nil
 	}
