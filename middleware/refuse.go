@@ -66,7 +66,11 @@ func (ru *rules) refuseWork(route *route, cause error) *Refusal {
 	}
 	switch {
 	case weak != nil:
-		return ru.weakAuthentication(route, weak)
+		refusal := ru.weakAuthentication(route, weak)
+		if refusal.Outcome == OutcomeWeakAuthentication {
+			refusal.cause = cause
+		}
+		return refusal
 	case errors.Is(cause, verifier.ErrInvalidToken):
 		return ru.invalidToken(withdrawn(cause), route)
 	case !errors.Is(cause, verifier.ErrUnavailable):

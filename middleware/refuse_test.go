@@ -63,6 +63,9 @@ func TestRefuseAnswersInPlaceOfTheHandler(t *testing.T) {
 			if !ok || refusal.Status != test.status || refusal.Outcome != test.outcome || len(events) != 2 || events[1].Outcome != test.outcome {
 				t.Errorf("%v, events %+v", returned, events)
 			}
+			if test.outcome != middleware.OutcomeDenied && !errors.Is(returned, test.err) {
+				t.Errorf("%v hides its cause", returned)
+			}
 			challenge := answer.Header().Get("WWW-Authenticate")
 			if answer.Code != test.status || answer.Header().Get("Retry-After") != test.retryAfter || strings.Contains(answer.Body.String(), "handler") ||
 				!strings.Contains(challenge, test.challenge) || (challenge == "") != (test.challenge == "") {
