@@ -251,6 +251,7 @@ func TestTwoUsersHearTheirOwn(t *testing.T) {
 		for _, who := range []string{"alice", "bob"} {
 			at.send(t, http.MethodPost, callBody, who, inSession(nobodys))
 			id, _ := b.session.Load().(string)
+			synctest.Wait() // the call is over, and the streams listen
 			if err := b.mcp.SendNotificationToSpecificClient(id, "notifications/for-"+who, nil); err != nil {
 				t.Fatal(err)
 			}
