@@ -52,9 +52,11 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	}
 	id := i.identify(token)
 	now := time.Now()
-	if known := i.memory.confirmed(id); known != nil && now.Before(known.fresh) && !i.withdrawn(id, known) {
-		i.counts.hits.Add(1)
-		return known.at(now, token, i.ttl).from(SourceAnswer), nil
+	if known := i.memory.confirmed(id); known != nil {
+		if now.Before(known.fresh) && !i.withdrawn(id, known) {
+			return known.at(now, token, i.ttl).from(SourceAnswer), nil
+		}
+		i.counts.unused.Add(1)
 	}
 	if err := i.memory.refusal(id, now); err != nil {
 		i.counts.negativeHits.Add(1)
@@ -129,7 +131,7 @@ func (i *Introspection) lastResort(id tokenID, err error) *confirmed {
 	if !errors.Is(err, ErrUnavailable) || errors.Is(err, errAnswer) || errors.Is(err, ErrOurCredentials) {
 		return nil
 	}
-	known := i.memory.confirmed(id)
+	known := i.memory.again(id)
 	if known == nil || !time.Now().Before(known.stale) || i.withdrawn(id, known) {
 		return nil
 	}
@@ -140,7 +142,7 @@ func (i *Introspection) lastResort(id tokenID, err error) *confirmed {
 func (i *Introspection) fly(id tokenID, token string) (*confirmed, error) {
 	now := time.Now()
 	// Another question may have ended between the caller's look and this one.
-	if known := i.memory.confirmed(id); known != nil && now.Before(known.fresh) {
+	if known := i.memory.again(id); known != nil && now.Before(known.fresh) {
 		return known, nil
 	}
 	if err := i.memory.refusal(id, now); err != nil {

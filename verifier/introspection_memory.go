@@ -37,7 +37,9 @@ type refused struct {
 }
 
 // answerMemory remembers answers. Refusals live apart, because anybody can make
-// them: they must not push good tokens out. Nothing extends an entry's life.
+// them: they must not push good tokens out. Nothing extends an entry's life; what is
+// past its time goes when others need its room. That is judged here and not by the
+// cache, which would look at the clock under its lock.
 type answerMemory struct {
 	positives *freelru.ShardedLRU[tokenID, *confirmed]
 	negatives *freelru.ShardedLRU[tokenID, *refused]
@@ -67,12 +69,22 @@ func newAnswerMemory(size int, ttl, negativeTTL, serveStale time.Duration) *answ
 // and keeps anybody from choosing tokens that land in one bucket.
 func (i *Introspection) identify(token string) tokenID { return digest(i.seed[:], token) }
 
-// confirmed returns the remembered answer, which may be past its time.
+// confirmed returns the remembered answer, which may be past its time, and counts a
+// hit in the cache.
 func (m *answerMemory) confirmed(id tokenID) *confirmed {
 	if m == nil {
 		return nil
 	}
 	known, _ := m.positives.Get(id)
+	return known
+}
+
+// again is confirmed for a second look, which does not count.
+func (m *answerMemory) again(id tokenID) *confirmed {
+	if m == nil {
+		return nil
+	}
+	known, _ := m.positives.Peek(id)
 	return known
 }
 
@@ -131,7 +143,7 @@ func (m *answerMemory) keep(id tokenID, mark uint64, c *confirmed, now time.Time
 		return
 	}
 	m.negatives.Remove(id)
-	m.positives.AddWithLifetime(id, c, c.stale.Sub(now)+time.Millisecond)
+	m.positives.Add(id, c)
 	if m.outdated(id, mark) { // just now
 		m.positives.Remove(id)
 	}
@@ -143,7 +155,7 @@ func (m *answerMemory) refuse(id tokenID, mark uint64, err InvalidTokenError, no
 		return
 	}
 	m.positives.Remove(id)
-	m.negatives.AddWithLifetime(id, &refused{err, now.Add(m.negativeTTL)}, m.negativeTTL+time.Millisecond)
+	m.negatives.Add(id, &refused{err, now.Add(m.negativeTTL)})
 	if m.outdated(id, mark) {
 		m.negatives.Remove(id)
 	}

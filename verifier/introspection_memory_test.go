@@ -45,6 +45,10 @@ func TestIntrospectionSeesARevocationAfterTTL(t *testing.T) {
 					break
 				}
 				i.asked(2)
+				// What was found past its time is no hit.
+				if got, hits := i.v.Status().Counts, uint64(want/step)-1; got.Hits != hits || got.Misses != 2 {
+					t.Errorf("%d hits and %d misses, want %d and 2", got.Hits, got.Misses, hits)
+				}
 			})
 		})
 	}

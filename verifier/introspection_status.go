@@ -36,15 +36,17 @@ type IntrospectionCounts struct {
 	Suppressed uint64
 }
 
-// introspectionCounts is IntrospectionCounts while it is counted.
+// introspectionCounts is IntrospectionCounts while it is counted. The cache counts
+// hits itself, unused ones among them: one number for all would be in the way of
+// several cores.
 type introspectionCounts struct {
-	hits, negativeHits, stale, misses                                               atomic.Uint64
+	unused, negativeHits, stale, misses                                             atomic.Uint64
 	active, inactive, refused, credentials, limited, badAnswers, failed, suppressed atomic.Uint64
 }
 
 func (c *introspectionCounts) read() IntrospectionCounts {
 	return IntrospectionCounts{
-		Hits: c.hits.Load(), NegativeHits: c.negativeHits.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(),
+		NegativeHits: c.negativeHits.Load(), Stale: c.stale.Load(), Misses: c.misses.Load(),
 		Active: c.active.Load(), Inactive: c.inactive.Load(), Refused: c.refused.Load(),
 		Credentials: c.credentials.Load(), Limited: c.limited.Load(), BadAnswers: c.badAnswers.Load(),
 		Failed: c.failed.Load(), Suppressed: c.suppressed.Load(),
@@ -101,6 +103,8 @@ func (i *Introspection) Status() IntrospectionStatus {
 	}
 	if i.memory != nil {
 		status.Remembered, status.RememberedRefusals = i.memory.positives.Len(), i.memory.negatives.Len()
+		found := i.memory.positives.Metrics().Hits
+		status.Counts.Hits = found - min(i.counts.unused.Load(), found) // two reads, not one moment
 	}
 	if last := i.line.lastError.Load(); last != nil {
 		status.LastError = *last
