@@ -1,12 +1,14 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math"
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 )
 
 // A key names one measurement.
@@ -23,23 +25,26 @@ func (rs results) merge(other results) { maps.Copy(rs, other) }
 
 // measure runs every benchmark once a round, so that what else the machine does
 // hits all of them alike, and reverses the order every other round.
-func measure(benchmarks []benchmark, rounds int, progress func(string)) (results, error) {
+func measure(benchmarks []benchmark, rounds int, benchtime time.Duration, progress func(string)) (results, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	type step struct {
-		key
-		run func(*testing.B)
+		benchmark
+		key key
 	}
 	var steps []step
 	for _, b := range benchmarks {
 		for _, cores := range b.cores {
-			steps = append(steps, step{key{b.group, b.name, cores}, b.run})
+			steps = append(steps, step{b, key{b.group, b.name, cores}})
 		}
 	}
 	all := make(results, len(steps))
 	for round := range rounds {
 		progress(fmt.Sprintf("round %d of %d, %d benchmarks", round+1, rounds, len(steps)))
 		for _, s := range steps {
-			runtime.GOMAXPROCS(s.cores)
+			runtime.GOMAXPROCS(s.key.cores)
+			if err := flag.Set("test.benchtime", (benchtime * time.Duration(s.length())).String()); err != nil {
+				return nil, err
+			}
 			result := testing.Benchmark(s.run)
 			if result.N == 0 {
 				return nil, fmt.Errorf("%s, %s: the benchmark failed", s.group, s.name)

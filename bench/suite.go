@@ -43,6 +43,16 @@ type benchmark struct {
 	run         func(*testing.B)
 }
 
+// length is in units of -benchtime. A remembered token is so cheap that in a short run
+// the memory it begins with is most of its time, and its garbage none; and in the
+// rows about scale each request has to come back.
+func (b benchmark) length() int {
+	if b.group == scaleGroup || strings.HasPrefix(b.name, warmName) {
+		return 10
+	}
+	return 1
+}
+
 // A suite holds everything that is measured, ready: keys are loaded, tokens are
 // signed, requests are built.
 type suite struct {
