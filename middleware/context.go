@@ -17,14 +17,19 @@ type tokenContext struct {
 	token           *verifier.Token
 	end             time.Time
 
-	recheck func(context.Context) error // nil: never
-	every   time.Duration
+	recheck *recheck // nil: never
 
 	mu       sync.Mutex
+	released bool
 	timed    context.Context // nil until somebody waits
 	cancel   context.CancelFunc
-	lost     error // what recheck found
-	released bool
+}
+
+// recheck asks about a token again and again, as long as somebody waits.
+type recheck struct {
+	ask   func(context.Context) error
+	every time.Duration
+	lost  error // what it found
 }
 
 func newTokenContext(parent context.Context, token *verifier.Token, end time.Time) *tokenContext {
@@ -84,7 +89,7 @@ func (c *tokenContext) start() context.Context {
 
 // watch ends the context early when the token is no longer good.
 func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
-	ticker := time.NewTicker(c.every)
+	ticker := time.NewTicker(c.recheck.every)
 	defer ticker.Stop()
 	// A Verifier's panic would end the process from here; it ends the stream.
 	defer func() {
@@ -98,7 +103,7 @@ func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := c.recheck(ctx); err != nil {
+			if err := c.recheck.ask(ctx); err != nil {
 				c.lose(err)
 				cancel()
 				return
@@ -110,7 +115,7 @@ func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
 func (c *tokenContext) lose(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lost = err
+	c.recheck.lost = err
 }
 
 // release ends the context when the handler is done. It returns why the token
@@ -122,8 +127,11 @@ func (c *tokenContext) release() error {
 	if c.cancel == nil {
 		return nil
 	}
-	ended := c.lost
-	if ended == nil && context.Cause(c.timed) == errTokenExpired {
+	var ended error
+	switch {
+	case c.recheck != nil && c.recheck.lost != nil:
+		ended = c.recheck.lost
+	case context.Cause(c.timed) == errTokenExpired:
 		ended = errTokenExpired
 	}
 	c.cancel()

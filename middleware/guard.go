@@ -111,8 +111,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := newTokenContext(r.Context(), decision.token, decision.token.Expiry.Add(d.rules.leeway))
 	if d.rules.recheckTime > 0 {
-		ctx.recheck = d.rules.recheckOf(decision.credential, decision.token)
-		ctx.every = d.rules.recheckTime
+		ctx.recheck = &recheck{ask: d.rules.recheckOf(decision.credential, decision.token), every: d.rules.recheckTime}
 	}
 	defer d.rules.end(r.Context(), ctx, d.route, decision)
 	d.next.ServeHTTP(w, d.rules.admit(r, ctx))
@@ -176,7 +175,9 @@ func (ru *rules) withoutCredentials(h http.Header) http.Header {
 	clean := maps.Clone(h)
 	delete(clean, "Authorization")
 	delete(clean, "Dpop") // the canonical form of DPoP
-	delete(clean, ru.tokenHeader)
+	if ru.tokenHeader != "" {
+		delete(clean, ru.tokenHeader)
+	}
 	return clean
 }
 
