@@ -17,12 +17,12 @@ const few = 16
 // a duplicate never passes.
 type container struct {
 	start int  // where it begins in the text
-	base  int  // where its hashes begin in Reader.hashes, as long as they are few
+	base  int  // where its hashes begin in Reader.hashes; many: in the last of Reader.tables
 	count int  // of hashes
-	many  bool // they are in the last of Reader.tables
 	fold  bool // names must differ by more than case
-	end   byte // the bracket that ends it
 }
+
+const many = -1
 
 // add reports whether name, which ends at i, is new in o, the innermost object.
 func (r *Reader) add(o *container, name []byte, i int) bool {
@@ -31,7 +31,7 @@ func (r *Reader) add(o *container, name []byte, i int) bool {
 		name = canonical(name, scratch[:0])
 	}
 	hash := max(maphash.Bytes(r.seed, name), 1)
-	if o.many {
+	if o.base == many {
 		table := &r.tables[len(r.tables)-1]
 		if !insert(*table, hash) {
 			return false
@@ -46,9 +46,8 @@ func (r *Reader) add(o *container, name []byte, i int) bool {
 	}
 	r.hashes = append(r.hashes, hash)
 	if o.count++; o.count > few {
-		o.many = true
 		r.tables = append(r.tables, r.table(o, i, r.hashes[o.base:]))
-		r.hashes = r.hashes[:o.base]
+		r.hashes, o.base = r.hashes[:o.base], many
 	}
 	return true
 }
@@ -90,17 +89,21 @@ func insert(table []uint64, hash uint64) bool {
 
 // push enters the container at i.
 func (r *Reader) push(i int, fold bool) {
-	r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold, end: r.data[i] + 2})
+	r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold})
 }
+
+// end returns the bracket that ends the innermost container.
+func (r *Reader) end() byte { return r.data[r.open[len(r.open)-1].start] + 2 }
 
 // pop leaves the innermost container.
 func (r *Reader) pop() {
-	last := r.open[len(r.open)-1]
-	r.open = r.open[:len(r.open)-1]
-	r.hashes = r.hashes[:last.base]
-	if last.many {
+	last := len(r.open) - 1
+	if base := r.open[last].base; base == many {
 		r.tables = r.tables[:len(r.tables)-1]
+	} else {
+		r.hashes = r.hashes[:base]
 	}
+	r.open = r.open[:last]
 }
 
 // canonical returns the same bytes for all names that differ in case only: name

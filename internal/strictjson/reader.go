@@ -180,7 +180,7 @@ func (r *Reader) enter(bracket byte, fold bool) error {
 
 // next reads the comma before an element, or the end.
 func (r *Reader) next(started *bool) (bool, error) {
-	end := r.open[len(r.open)-1].end
+	end := r.end()
 	switch c := r.peek(); {
 	case !*started && c != end:
 		*started = true

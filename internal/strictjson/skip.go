@@ -47,7 +47,7 @@ func (r *Reader) skip(i int, fold bool) (int, error) {
 				return 0, ErrSyntax
 			}
 			switch data[i] {
-			case r.open[len(r.open)-1].end:
+			case r.end():
 				r.pop()
 			case ',':
 				comma = true
@@ -55,7 +55,7 @@ func (r *Reader) skip(i int, fold bool) (int, error) {
 				return 0, ErrSyntax
 			}
 		}
-		if r.open[len(r.open)-1].end == '}' {
+		if r.end() == '}' {
 			var err error
 			if _, i, err = r.member(space(data, i)); err != nil {
 				return 0, err
