@@ -92,7 +92,9 @@ func (e *entry) due(now time.Time) bool {
 	return now.UnixNano() >= before && e.next.CompareAndSwap(before, now.Add(retryAfter).UnixNano())
 }
 
-// memory remembers tokens until they end, and the latest ones only.
+// memory remembers the latest tokens. One past its time is not used, and goes when
+// it is replaced or others need its room: the cache would look at the clock under its
+// lock.
 type memory struct {
 	entries *freelru.ShardedLRU[key, *entry]
 }
@@ -123,7 +125,7 @@ func (m *memory) get(q *question, now time.Time) *entry {
 
 func (m *memory) put(q *question, e *entry, now time.Time) {
 	if m != nil && e.usable(now) {
-		m.entries.AddWithLifetime(q.key, e, e.until.Sub(now)+time.Millisecond)
+		m.entries.Add(q.key, e)
 	}
 }
 
