@@ -62,7 +62,7 @@ type remembered struct {
 	generation uint64
 	until      time.Time // of a resolved issuer; else zero
 	token      Token     // without what its veil hides
-	claims     []byte
+	record     record
 	audience   [1]string // of token, if it has one
 }
 
@@ -104,7 +104,7 @@ func (c *tokenCache) get(name named, now time.Time) *Token {
 		c.outdated.Add(1)
 		return nil
 	}
-	return entry.token.hold(name.text, entry.claims).from(SourceRemembered)
+	return entry.token.hold(name.text, &entry.record)
 }
 
 // current reports whether entry may still be used.
@@ -121,7 +121,8 @@ func (c *tokenCache) current(entry *remembered, now time.Time) bool {
 func (c *tokenCache) put(name named, token *Token, issuer *trusted, generation uint64) {
 	entry := &remembered{
 		signed: strings.Clone(name.signed), keys: issuer.keys, generation: generation, until: issuer.until,
-		token: *token, claims: bytes.Clone(token.hidden().claims), // behind the original lies the signature
+		token:  *token,
+		record: record{bytes.Clone(token.hidden().shared.claims), SourceRemembered}, // behind the original lies the signature
 	}
 	entry.token.veil = nil
 	// What tokens have in common is kept once.

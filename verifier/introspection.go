@@ -54,7 +54,7 @@ func (i *Introspection) Verify(ctx context.Context, token string) (*Token, error
 	now := time.Now()
 	if known := i.memory.confirmed(id); known != nil {
 		if now.Before(known.fresh) && !i.withdrawn(id, known) {
-			return known.at(now, token, i.ttl).from(SourceAnswer), nil
+			return known.at(now, token, i.ttl, SourceAnswer), nil
 		}
 		i.counts.unused.Add(1)
 	}
@@ -97,11 +97,11 @@ func (i *Introspection) asked(ctx context.Context, id tokenID, token string) (*T
 		known, err = i.await(ctx, deadline.C, id, token)
 	}
 	if err == nil {
-		return known.at(time.Now(), token, i.ttl).from(SourceIntrospection), nil
+		return known.at(time.Now(), token, i.ttl, SourceIntrospection), nil
 	}
 	if known := i.lastResort(id, err); known != nil {
 		i.counts.stale.Add(1)
-		return known.at(time.Now(), token, i.ttl).from(SourceAnswer), nil
+		return known.at(time.Now(), token, i.ttl, SourceAnswer), nil
 	}
 	return nil, err
 }

@@ -146,7 +146,7 @@ func (t *trusted) draft(c *claims, jws *jose.JWS, raw string, now time.Time, lee
 	token := Token{
 		Issuer: c.Issuer, Subject: c.Subject, ClientID: c.ClientID, ID: c.ID,
 		Scopes: granted, Expiry: expiry, IssuedAt: issued,
-	}.hold(raw, jws.Payload).from(SourceSignature)
+	}.hold(raw, &record{jws.Payload, SourceSignature})
 	if token.ClientID == "" {
 		token.ClientID = c.Azp
 	}

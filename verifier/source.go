@@ -27,11 +27,5 @@ func (t *Token) Source() Source {
 	if t.hidden() == nil {
 		return ""
 	}
-	return t.hidden().source
-}
-
-// from notes the source of a token that nobody shares yet.
-func (t *Token) from(source Source) *Token {
-	t.hidden().source = source
-	return t
+	return t.hidden().shared.source
 }

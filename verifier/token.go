@@ -54,6 +54,11 @@ type veil struct{ secret *secret }
 
 type secret struct {
 	raw    string
+	shared *record
+}
+
+// A record is what all copies of one verification have in common. It is immutable.
+type record struct {
 	claims []byte
 	source Source
 }
@@ -67,12 +72,12 @@ func (t *Token) hidden() *secret {
 }
 
 // hold returns token with its secret, in one allocation.
-func (t Token) hold(raw string, claims []byte) *Token {
+func (t Token) hold(raw string, shared *record) *Token {
 	held := &struct {
 		token  Token
 		veil   veil
 		secret secret
-	}{token: t, secret: secret{raw: raw, claims: claims}}
+	}{token: t, secret: secret{raw, shared}}
 	held.token.veil, held.veil.secret = &held.veil, &held.secret
 	return &held.token
 }
@@ -82,10 +87,10 @@ func (t Token) hold(raw string, claims []byte) *Token {
 // that attached no claims.
 func (t *Token) Claims(v any) error {
 	hidden := t.hidden()
-	if hidden == nil || hidden.claims == nil {
+	if hidden == nil || hidden.shared.claims == nil {
 		return errors.New("verifier: the token carries no claims")
 	}
-	if err := strictjson.Unmarshal(hidden.claims, v); err != nil {
+	if err := strictjson.Unmarshal(hidden.shared.claims, v); err != nil {
 		return fmt.Errorf("verifier: claims do not fit %T", v)
 	}
 	return nil
@@ -94,7 +99,7 @@ func (t *Token) Claims(v any) error {
 // WithClaims returns a copy of the token that carries claims, a JSON object, for
 // Claims. It is meant for custom Verifiers.
 func (t Token) WithClaims(claims []byte) *Token {
-	return t.hold(t.DangerouslyRaw(), bytes.Clone(claims))
+	return t.hold(t.DangerouslyRaw(), &record{claims: bytes.Clone(claims)})
 }
 
 // DangerouslyRaw returns the credential itself. Passing it to another service
