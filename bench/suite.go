@@ -44,7 +44,7 @@ type benchmark struct {
 }
 
 // length is in units of -benchtime. A remembered token is so cheap that in a short run
-// the memory it begins with is most of its time, and its garbage none; and in the
+// the memory it begins with is a third of its time, and its garbage none; and in the
 // rows about scale each request has to come back.
 func (b benchmark) length() int {
 	if b.group == scaleGroup || strings.HasPrefix(b.name, warmName) {

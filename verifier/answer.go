@@ -91,7 +91,7 @@ func (j *answerJudge) judge(body []byte, now time.Time) (_ *Token, lasting bool,
 	token := Token{
 		Issuer: j.issuer, Subject: a.Subject, ClientID: cmp.Or(a.ClientID, a.Azp), ID: a.ID,
 		Scopes: granted, Expiry: expiry, IssuedAt: issued,
-	}.hold("", &record{claims: slices.Clone(body)})
+	}.hold("", &record{slices.Clone(body), SourceIntrospection})
 	if token.Audience, ok = a.audience(); !ok {
 		return nil, false, j.refuse(ReasonClaims, "aud is neither a string nor an array of strings")
 	}

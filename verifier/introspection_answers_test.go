@@ -249,12 +249,12 @@ func TestIntrospectionAcceptsWhatIsLegal(t *testing.T) {
 			name: "a rule of one's own fills in", answer: about(raw{"aud": "", "sub": ""}),
 			edit: func(c *verifier.IntrospectionConfig) {
 				c.Judge = func(token *verifier.Token) error {
-					token.Audience, token.Subject, token.Tenant = []string{resource}, "from the rule", "tenant"
+					token.Audience, token.Subject, token.Tenant = []string{resource}, "from the rule", string(token.Source())
 					return nil
 				}
 			},
 			check: func(t *testing.T, got *verifier.Token) {
-				if got.Subject != "from the rule" || got.Tenant != "tenant" {
+				if got.Subject != "from the rule" || got.Tenant != string(verifier.SourceIntrospection) {
 					t.Errorf("subject %q, tenant %q", got.Subject, got.Tenant)
 				}
 			},

@@ -13,8 +13,8 @@ const maxKeptAnswer = 16 << 10
 
 // A confirmed token is what the server called active at a time. It is immutable.
 type confirmed struct {
-	token   *Token
-	record  record    // of SourceAnswer
+	token   *Token    // of SourceIntrospection
+	again   record    // the same, of SourceAnswer
 	lasting bool      // the answer named no end
 	asked   time.Time // when the question was put
 	fresh   time.Time // ask again from
@@ -24,9 +24,9 @@ type confirmed struct {
 // at returns a copy for a request at now. A token that names no end is good for
 // as long as its answer is used; the front door and streams need an Expiry.
 func (c *confirmed) at(now time.Time, raw string, ttl time.Duration, source Source) *Token {
-	shared := &c.record
-	if source != shared.source {
-		shared = &record{shared.claims, source}
+	shared := c.token.hidden().shared
+	if source == SourceAnswer {
+		shared = &c.again
 	}
 	token := c.token.hold(raw, shared)
 	if c.lasting {
@@ -109,7 +109,7 @@ func (m *answerMemory) refusal(id tokenID, now time.Time) error {
 // confirm returns token as it was confirmed by an answer to a question of asked.
 // Its time counts from the question: later, the server may have known better.
 func (m *answerMemory) confirm(token *Token, lasting bool, asked time.Time) *confirmed {
-	c := &confirmed{token: token, record: record{token.hidden().shared.claims, SourceAnswer}, lasting: lasting, asked: asked}
+	c := &confirmed{token: token, again: record{token.hidden().shared.claims, SourceAnswer}, lasting: lasting, asked: asked}
 	if m == nil {
 		return c
 	}
@@ -144,7 +144,7 @@ func (m *answerMemory) outdated(id tokenID, mark uint64) bool {
 
 // keep remembers an answer, unless its token was forgotten since mark.
 func (m *answerMemory) keep(id tokenID, mark uint64, c *confirmed, now time.Time) {
-	if m == nil || !now.Before(c.stale) || len(c.record.claims) > maxKeptAnswer || m.outdated(id, mark) {
+	if m == nil || !now.Before(c.stale) || len(c.again.claims) > maxKeptAnswer || m.outdated(id, mark) {
 		return
 	}
 	m.negatives.Remove(id)
