@@ -54,8 +54,8 @@ func digest(seed []byte, text string) (id tokenID) {
 }
 
 // remembered is a verification that succeeded: of what, by whose keys and which
-// generation of them. It is immutable, and in one piece of memory, as far as
-// possible: with many tokens, a hit costs what it has to fetch.
+// generation of them. It is immutable, but for what it has lent, and in one piece of
+// memory, as far as possible: with many tokens, a hit costs what it has to fetch.
 type remembered struct {
 	signed     string
 	keys       *keySource
@@ -64,6 +64,7 @@ type remembered struct {
 	token      Token     // without what its veil hides
 	record     record
 	audience   [1]string // of token, if it has one
+	lent       lent
 }
 
 // tokenCache remembers verified tokens. A hit saves what cannot change: signature,
@@ -93,7 +94,7 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	return &tokenCache{entries: entries, leeway: leeway, capacity: size + size/2}
 }
 
-// get returns a copy of the remembered token, if its text is the same, its key is
+// get returns the remembered token, if its text is the same, its key is
 // still in the set and it has not expired.
 func (c *tokenCache) get(name named, now time.Time) *Token {
 	entry, ok := c.entries.Get(name.id)
@@ -104,7 +105,7 @@ func (c *tokenCache) get(name named, now time.Time) *Token {
 		c.outdated.Add(1)
 		return nil
 	}
-	return entry.token.hold(name.text, &entry.record)
+	return entry.lent.lend(&entry.token, name.text, &entry.record)
 }
 
 // current reports whether entry may still be used.

@@ -11,22 +11,27 @@ import (
 // maxKeptAnswer keeps a few huge answers from taking the memory of many.
 const maxKeptAnswer = 16 << 10
 
-// A confirmed token is what the server called active at a time. It is immutable.
+// A confirmed token is what the server called active at a time. It is immutable, but
+// for what it has lent.
 type confirmed struct {
-	token   *Token    // of SourceIntrospection
+	token   *Token    // of SourceIntrospection, without its credential
 	again   record    // the same, of SourceAnswer
+	lent    lent      // of SourceAnswer
 	lasting bool      // the answer named no end
 	asked   time.Time // when the question was put
 	fresh   time.Time // ask again from
 	stale   time.Time // and do not serve it from, even in an outage
 }
 
-// at returns a copy for a request at now. A token that names no end is good for
+// at returns the token for a request at now. A token that names no end is good for
 // as long as its answer is used; the front door and streams need an Expiry.
 func (c *confirmed) at(now time.Time, raw string, ttl time.Duration, source Source) *Token {
 	shared := c.token.hidden().shared
 	if source == SourceAnswer {
 		shared = &c.again
+	}
+	if source == SourceAnswer && !c.lasting {
+		return c.lent.lend(c.token, raw, shared)
 	}
 	token := c.token.hold(raw, shared)
 	if c.lasting {

@@ -15,9 +15,10 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
 
-// A Token is a verified access token. Treat it as immutable: it may be shared
-// by requests that carry the same credential. It prints, logs and marshals
-// redacted; no claim value leaves it by accident.
+// A Token is a verified access token. It is shared by requests that carry the same
+// credential: never write to what a Verifier returned or a context holds; a copy of
+// the struct is yours. It prints, logs and marshals redacted; no claim value leaves
+// it by accident.
 type Token struct {
 	// Issuer is the authorization server's identifier, exactly as in iss.
 	Issuer string

@@ -1,0 +1,37 @@
+package verifier
+
+import (
+	"slices"
+	"sync/atomic"
+	"weak"
+)
+
+// lent lends a remembered token with its credential, without keeping it: requests
+// share it until the garbage collection after the last of them. A new one for each
+// would be a fifth of what a request leaves to the collector. The zero value has lent
+// nothing. It is safe for concurrent use.
+type lent struct {
+	last atomic.Pointer[weak.Pointer[Token]]
+}
+
+// lend returns original, which has no credential, with raw; both are always the same.
+func (l *lent) lend(original *Token, raw string, shared *record) *Token {
+	if last := l.last.Load(); last != nil {
+		// Whoever wrote to it, against its documentation, decides about no later request.
+		if token := last.Value(); token != nil && token.equal(original) {
+			return token
+		}
+	}
+	token := original.hold(raw, shared)
+	last := weak.Make(token)
+	l.last.Store(&last)
+	return token
+}
+
+// equal compares everything but what the veil hides.
+func (t *Token) equal(other *Token) bool {
+	return t.Issuer == other.Issuer && t.Subject == other.Subject && t.ClientID == other.ClientID &&
+		t.ID == other.ID && t.Tenant == other.Tenant && t.Actor == other.Actor &&
+		t.Expiry == other.Expiry && t.IssuedAt == other.IssuedAt &&
+		slices.Equal(t.Audience, other.Audience) && t.Scopes.Equal(other.Scopes)
+}
