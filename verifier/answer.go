@@ -99,7 +99,7 @@ func (j *answerJudge) judge(body []byte, now time.Time) (_ *Token, lasting bool,
 		return nil, false, j.refuse(ReasonClaims, "act is not an object that names an actor (RFC 8693 §4.1)")
 	}
 	if j.custom != nil {
-		if err := j.custom(token); err != nil {
+		if err := token.judgedBy(j.custom); err != nil {
 			return nil, false, j.judged(err)
 		}
 	}

@@ -275,7 +275,7 @@ func (e *explainer) judged(t *trusted, token *Token) []string {
 		return token.Audience
 	}
 	check.Found = "fulfilled"
-	err := t.Judge(token)
+	err := token.judgedBy(t.Judge)
 	if err != nil {
 		check.Found = "not fulfilled"
 		if refused, ok := errors.AsType[*InvalidTokenError](t.judged(err)); ok {

@@ -259,6 +259,11 @@ func TestIntrospectionAcceptsWhatIsLegal(t *testing.T) {
 				}
 			},
 		},
+		{
+			name: "a rule of one's own assigns a whole token", answer: about(nil),
+			edit:  func(c *verifier.IntrospectionConfig) { c.Judge = assign },
+			check: func(t *testing.T, got *verifier.Token) { assigned(t, got, "token-of-the-case") },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			edit := c.edit

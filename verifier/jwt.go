@@ -107,7 +107,7 @@ func (t *trusted) judge(c *claims, jws *jose.JWS, raw string, now time.Time, lee
 		return nil, err
 	}
 	if t.Judge != nil {
-		if err := t.Judge(token); err != nil {
+		if err := token.judgedBy(t.Judge); err != nil {
 			return nil, t.judged(err)
 		}
 	}

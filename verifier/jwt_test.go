@@ -269,6 +269,13 @@ func TestVerifyAsksTheIssuersOwnRule(t *testing.T) {
 			}
 		})
 	}
+	t.Run("may assign a whole token, and takes nothing away by that", func(t *testing.T) {
+		w := newWorld(t, of(func(i *verifier.Issuer) { i.Judge = assign }))
+		token := w.token(nil)
+		for range 2 {
+			assigned(t, w.accept(token), token)
+		}
+	})
 	t.Run("may say that it cannot tell", func(t *testing.T) {
 		w := newWorld(t, of(func(i *verifier.Issuer) {
 			i.Judge = func(*verifier.Token) error { return &verifier.UnavailableError{Issuer: authtest.DefaultURL} }
@@ -283,6 +290,25 @@ func TestVerifyAsksTheIssuersOwnRule(t *testing.T) {
 		w.refuse(signWith(t, newKey(t, "ES256", w.issuer.Key().KeyID()), nil, w.payload(nil)), verifier.ReasonSignature)
 		w.refuse(w.token(raw{"exp": "1"}), verifier.ReasonExpired)
 	})
+}
+
+// assign is an issuer's rule that makes a Token of its own.
+func assign(token *verifier.Token) error {
+	*token = verifier.Token{Issuer: token.Issuer, Subject: "assigned", Audience: token.Audience, Expiry: token.Expiry}
+	return nil
+}
+
+func assigned(t *testing.T, got *verifier.Token, text string) {
+	t.Helper()
+	var claims struct {
+		Sub string `json:"sub"`
+	}
+	if err := got.Claims(&claims); err != nil || claims.Sub != "user-0123456789abcdef" {
+		t.Errorf("Claims: %v, %q", err, claims.Sub)
+	}
+	if got.Subject != "assigned" || got.DangerouslyRaw() != text || got.Source() == "" {
+		t.Errorf("subject %q, source %q, credential kept: %v", got.Subject, got.Source(), got.DangerouslyRaw() == text)
+	}
 }
 
 type leak struct{ text string }

@@ -83,6 +83,15 @@ func (t Token) hold(raw string, shared *record) *Token {
 	return &held.token
 }
 
+// judgedBy asks a configured rule. It may fill in fields, or assign a whole Token;
+// credential, claims and Source stay those of t.
+func (t *Token) judgedBy(rule func(*Token) error) error {
+	before := t.veil
+	err := rule(t)
+	t.veil = before
+	return err
+}
+
 // Claims decodes the token's claims into v, a pointer as for json.Unmarshal.
 // Names match in exact case only. It fails for a token of a custom Verifier
 // that attached no claims.
