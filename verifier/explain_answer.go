@@ -119,14 +119,17 @@ func (e *explainer) bindings(j *answerJudge, a *answer, body []byte, token *Toke
 
 // Explain explains by whoever verifies the token.
 func (b *byShape) Explain(ctx context.Context, token string) Explanation {
-	chosen := b.opaque
-	if looksLikeJWT(token) {
+	opaque := !looksLikeJWT(token)
+	if !opaque {
 		var err error
-		if chosen, err = b.choose(ctx, token); err != nil {
+		if opaque, err = b.isOpaque(ctx, token); err != nil {
 			return verdict(err)
 		}
 	}
-	return Explain(ctx, chosen, token)
+	if opaque {
+		return Explain(ctx, b.opaque, token)
+	}
+	return b.jwt.Explain(ctx, token)
 }
 
 // Explain returns v's own Explanation where it gives one, and otherwise one

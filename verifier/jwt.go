@@ -24,19 +24,32 @@ type JWT struct {
 // Verify judges token, cheapest check first; nothing leaves this machine until
 // the token names a configured issuer. Errors are as Verifier says.
 func (j *JWT) Verify(ctx context.Context, token string) (*Token, error) {
-	if j.cache == nil || len(token) > maxCachedToken {
-		verified, _, _, err := j.verify(ctx, token)
-		return verified, j.diagnose(err, token)
-	}
-	name := identify(token)
-	if known := j.remembered(name); known != nil {
+	name, known := j.recall(token)
+	if known != nil {
 		return known, nil
 	}
-	verified, issuer, generation, err := j.verify(ctx, token)
-	if err != nil {
-		return nil, j.diagnose(err, token)
+	return j.learn(ctx, name)
+}
+
+// recall returns what a token is remembered by, with nothing but its text where it
+// cannot be, and the token, if it is.
+func (j *JWT) recall(token string) (named, *Token) {
+	if j.cache == nil || len(token) > maxCachedToken {
+		return named{text: token}, nil
 	}
-	j.cache.put(name, verified, issuer, generation)
+	name := identify(token)
+	return name, j.remembered(name)
+}
+
+// learn judges a token that is not remembered, and remembers it.
+func (j *JWT) learn(ctx context.Context, name named) (*Token, error) {
+	verified, issuer, generation, err := j.verify(ctx, name.text)
+	if err != nil {
+		return nil, j.diagnose(err, name.text)
+	}
+	if name.signed != "" {
+		j.cache.put(name, verified, issuer, generation)
+	}
 	return verified, nil
 }
 
@@ -53,7 +66,7 @@ func (j *JWT) remembered(name named) *Token {
 	return known
 }
 
-// verify judges a token that is not remembered.
+// verify judges a token by its issuer, its key and its claims.
 func (j *JWT) verify(ctx context.Context, token string) (*Token, *trusted, uint64, error) {
 	jws, err := jose.Parse(token)
 	if err != nil {

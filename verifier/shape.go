@@ -61,49 +61,36 @@ func (b *byShape) Verify(ctx context.Context, token string) (*Token, error) {
 	if !looksLikeJWT(token) {
 		return b.opaque.Verify(ctx, token)
 	}
-	if known := b.remembered(token); known != nil {
+	name, known := b.jwt.recall(token)
+	if known != nil && !slices.Contains(b.introspected, known.Issuer) {
 		return known, nil
 	}
-	chosen, err := b.choose(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	return chosen.Verify(ctx, token)
-}
-
-// remembered spares a token that JWT verified before the reading of its iss.
-func (b *byShape) remembered(token string) *Token {
-	if b.jwt.cache == nil || len(token) > maxCachedToken {
-		return nil
-	}
-	known := b.jwt.remembered(identify(token))
-	if known == nil || slices.Contains(b.introspected, known.Issuer) {
-		return nil
-	}
-	return known
-}
-
-// choose reads iss without having verified it: it only decides who verifies.
-func (b *byShape) choose(ctx context.Context, token string) (Verifier, error) {
-	jws, err := jose.Parse(token)
-	if err != nil {
-		return b.jwt, nil // which says what is wrong; nobody can tell whose it is
-	}
-	var c claims
-	if c.read(jws.Payload) != nil {
-		return b.jwt, nil
-	}
-	if slices.Contains(b.introspected, c.Issuer) {
-		return b.opaque, nil
-	}
-	issuer, err := b.jwt.pick(ctx, c.Issuer)
+	opaque, err := b.isOpaque(ctx, token)
 	switch {
 	case err != nil:
 		return nil, err
-	case issuer == nil:
-		return b.opaque, nil
+	case opaque:
+		return b.opaque.Verify(ctx, token)
 	}
-	return b.jwt, nil
+	return b.jwt.learn(ctx, name)
+}
+
+// isOpaque reports that a text of the shape of a JWT is not for JWT to judge. It reads
+// iss without having verified it: it only decides who verifies.
+func (b *byShape) isOpaque(ctx context.Context, token string) (bool, error) {
+	jws, err := jose.Parse(token)
+	if err != nil {
+		return false, nil // JWT says what is wrong; nobody can tell whose it is
+	}
+	var c claims
+	if c.read(jws.Payload) != nil {
+		return false, nil
+	}
+	if slices.Contains(b.introspected, c.Issuer) {
+		return true, nil
+	}
+	issuer, err := b.jwt.pick(ctx, c.Issuer)
+	return issuer == nil, err
 }
 
 // looksLikeJWT reports three segments of which the first is an object by the

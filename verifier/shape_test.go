@@ -117,11 +117,15 @@ func TestByShapeIntrospectsWhatTheJWTVerifierRemembers(t *testing.T) {
 
 func TestByShapeRemembersJWTs(t *testing.T) {
 	b := newBoth(t)
+	before := b.jwt.CacheStatus()
 	token := b.token(nil)
 	for range 3 {
 		if got, err := b.v.Verify(context.Background(), token); err != nil || got.Issuer != authtest.DefaultURL {
 			t.Errorf("%v, %v", got, err)
 		}
+	}
+	if after := b.jwt.CacheStatus(); after.Misses-before.Misses != 1 || after.Hits-before.Hits != 2 {
+		t.Errorf("%d misses and %d hits of three requests", after.Misses-before.Misses, after.Hits-before.Hits)
 	}
 }
 
