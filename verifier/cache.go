@@ -2,10 +2,8 @@ package verifier
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
+	"hash/maphash"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,56 +20,27 @@ const (
 	maxCachedToken = 4 << 10
 )
 
-// tokenID names a token in a cache.
-type tokenID [sha256.Size]byte
-
-// A named is the text of a JWT and what it is remembered by: the SHA-256 of its
-// signature, and what was signed, which has to be compared. To hash all of a text
-// takes longer than the rest of a hit.
-type named struct {
-	text, signed string
-	id           tokenID
-}
-
-func identify(token string) named {
-	_, rest, _ := strings.Cut(token, ".")
-	_, signature, _ := strings.Cut(rest, ".")
-	return named{token, token[:len(token)-len(signature)], digest(nil, signature)}
-}
-
-// digest returns the SHA-256 of seed and text. It goes piece by piece, because a
-// copy of a whole text is one for the heap.
-func digest(seed []byte, text string) (id tokenID) {
-	hash, piece := sha256.New(), [256]byte{}
-	_, _ = hash.Write(seed)
-	for len(text) > 0 {
-		n := copy(piece[:], text)
-		_, _ = hash.Write(piece[:n])
-		text = text[n:]
-	}
-	hash.Sum(id[:0])
-	return id
-}
-
 // remembered is a verification that succeeded: of what, by whose keys and which
 // generation of them. It is immutable, but for what it has lent, and in one piece of
 // memory, as far as possible: with many tokens, a hit costs what it has to fetch.
 type remembered struct {
-	signed     string
 	keys       *keySource
 	generation uint64
-	until      time.Time // of a resolved issuer; else zero
-	token      Token     // without what its veil hides
+	until      time.Time // the end of the token, or of its resolved issuer
+	lent       lent
+	text       seal
+	token      Token // without what its veil hides
 	record     record
 	audience   [1]string // of token, if it has one
-	lent       lent
 }
 
 // tokenCache remembers verified tokens. A hit saves what cannot change: signature,
 // claims and the issuer's Judge. Key and expiry are judged again every time, and
 // so is policy, by those who ask.
 type tokenCache struct {
-	entries  *freelru.ShardedLRU[tokenID, *remembered]
+	entries  *freelru.ShardedLRU[uint64, *remembered] // by place
+	seed     maphash.Seed
+	sealer   *sealer
 	leeway   time.Duration
 	capacity int
 	outdated atomic.Uint64              // entries found and not used
@@ -85,43 +54,51 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	}
 	// Shards fill unevenly: without some room, those that are full first would
 	// drop tokens before size is reached.
-	entries, err := freelru.NewSharded[tokenID, *remembered](uint32(size+size/2), func(id tokenID) uint32 {
-		return binary.LittleEndian.Uint32(id[:])
-	})
+	entries, err := freelru.NewSharded[uint64, *remembered](uint32(size+size/2), func(place uint64) uint32 { return uint32(place) })
 	if err != nil {
 		return nil
 	}
-	return &tokenCache{entries: entries, leeway: leeway, capacity: size + size/2}
+	return &tokenCache{entries: entries, seed: maphash.MakeSeed(), sealer: newSealer(), leeway: leeway, capacity: size + size/2}
+}
+
+// takes reports whether a token of this length is remembered.
+func (c *tokenCache) takes(token string) bool { return c != nil && len(token) <= maxCachedToken }
+
+// place returns where a token is to be found, by what differs most: the end of its
+// signature. Only the seal says that it is the same.
+func (c *tokenCache) place(token string) uint64 {
+	return maphash.String(c.seed, token[max(0, len(token)-64):])
 }
 
 // get returns the remembered token, if its text is the same, its key is
 // still in the set and it has not expired.
-func (c *tokenCache) get(name named, now time.Time) *Token {
-	entry, ok := c.entries.Get(name.id)
+func (c *tokenCache) get(token string, now time.Time) *Token {
+	entry, ok := c.entries.Get(c.place(token))
 	switch {
 	case !ok:
 		return nil
-	case entry.signed != name.signed, !c.current(entry, now):
+	case !entry.current(now), !c.sealer.matches(&entry.text, token):
 		c.outdated.Add(1)
 		return nil
 	}
-	return entry.lent.lend(&entry.token, name.text, &entry.record)
+	return entry.lent.lend(&entry.token, token, &entry.record)
 }
 
-// current reports whether entry may still be used.
-func (c *tokenCache) current(entry *remembered, now time.Time) bool {
-	if !entry.until.IsZero() && !now.Before(entry.until) {
-		return false
-	}
-	s, _ := entry.keys.serving(now)
-	return s != nil && s.generation == entry.generation && now.Before(entry.token.Expiry.Add(c.leeway))
+// current reports whether r may still be used.
+func (r *remembered) current(now time.Time) bool {
+	s, _ := r.keys.serving(now)
+	return s != nil && s.generation == r.generation && now.Before(r.until)
 }
 
-// put remembers a token, without its credential: nobody can sign again what is kept.
+// put remembers a token, without its credential: of the text there is but its seal.
 // What has expired goes when others need its room.
-func (c *tokenCache) put(name named, token *Token, issuer *trusted, generation uint64) {
+func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation uint64) {
+	until := token.Expiry.Add(c.leeway)
+	if !issuer.until.IsZero() {
+		until = earlier(until, issuer.until)
+	}
 	entry := &remembered{
-		signed: strings.Clone(name.signed), keys: issuer.keys, generation: generation, until: issuer.until,
+		keys: issuer.keys, generation: generation, until: until, text: c.sealer.seal(text),
 		token:  *token,
 		record: record{bytes.Clone(token.hidden().shared.claims), SourceRemembered}, // behind the original lies the signature
 	}
@@ -143,5 +120,5 @@ func (c *tokenCache) put(name named, token *Token, issuer *trusted, generation u
 		}
 		entry.token.Audience = entry.audience[:]
 	}
-	c.entries.Add(name.id, entry)
+	c.entries.Add(c.place(text), entry)
 }

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,9 @@ import (
 
 // maxKeptAnswer keeps a few huge answers from taking the memory of many.
 const maxKeptAnswer = 16 << 10
+
+// tokenID names a token in a cache.
+type tokenID [sha256.Size]byte
 
 // A confirmed token is what the server called active at a time. It is immutable, but
 // for what it has lent.
@@ -78,6 +82,20 @@ func newAnswerMemory(size int, ttl, negativeTTL, serveStale time.Duration) *answ
 // identify names a token for one verifier: its random seed keeps verifiers apart,
 // and keeps anybody from choosing tokens that land in one bucket.
 func (i *Introspection) identify(token string) tokenID { return digest(i.seed[:], token) }
+
+// digest returns the SHA-256 of seed and text. It goes piece by piece, because a
+// copy of a whole text is one for the heap.
+func digest(seed []byte, text string) (id tokenID) {
+	hash, piece := sha256.New(), [256]byte{}
+	_, _ = hash.Write(seed)
+	for len(text) > 0 {
+		n := copy(piece[:], text)
+		_, _ = hash.Write(piece[:n])
+		text = text[n:]
+	}
+	hash.Sum(id[:0])
+	return id
+}
 
 // confirmed returns the remembered answer, which may be past its time, and counts a
 // hit in the cache.

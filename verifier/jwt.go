@@ -24,39 +24,19 @@ type JWT struct {
 // Verify judges token, cheapest check first; nothing leaves this machine until
 // the token names a configured issuer. Errors are as Verifier says.
 func (j *JWT) Verify(ctx context.Context, token string) (*Token, error) {
-	name, known := j.recall(token)
-	if known != nil {
+	if known := j.recall(token); known != nil {
 		return known, nil
 	}
-	return j.learn(ctx, name)
+	return j.learn(ctx, token)
 }
 
-// recall returns what a token is remembered by, with nothing but its text where it
-// cannot be, and the token, if it is.
-func (j *JWT) recall(token string) (named, *Token) {
-	if j.cache == nil || len(token) > maxCachedToken {
-		return named{text: token}, nil
+// recall returns a remembered token. One whose issuer was resolved and then dropped for
+// others is not: the front door looks it up, and would not find it.
+func (j *JWT) recall(token string) *Token {
+	if !j.cache.takes(token) {
+		return nil
 	}
-	name := identify(token)
-	return name, j.remembered(name)
-}
-
-// learn judges a token that is not remembered, and remembers it.
-func (j *JWT) learn(ctx context.Context, name named) (*Token, error) {
-	verified, issuer, generation, err := j.verify(ctx, name.text)
-	if err != nil {
-		return nil, j.diagnose(err, name.text)
-	}
-	if name.signed != "" {
-		j.cache.put(name, verified, issuer, generation)
-	}
-	return verified, nil
-}
-
-// remembered returns nil also for a token whose issuer was resolved and then dropped
-// for others: the front door looks it up, and would not find it.
-func (j *JWT) remembered(name named) *Token {
-	known := j.cache.get(name, time.Now())
+	known := j.cache.get(token, time.Now())
 	if known == nil || j.resolver == nil {
 		return known
 	}
@@ -64,6 +44,18 @@ func (j *JWT) remembered(name named) *Token {
 		return nil
 	}
 	return known
+}
+
+// learn judges a token that is not remembered, and remembers it.
+func (j *JWT) learn(ctx context.Context, token string) (*Token, error) {
+	verified, issuer, generation, err := j.verify(ctx, token)
+	if err != nil {
+		return nil, j.diagnose(err, token)
+	}
+	if j.cache.takes(token) {
+		j.cache.put(token, verified, issuer, generation)
+	}
+	return verified, nil
 }
 
 // verify judges a token by its issuer, its key and its claims.

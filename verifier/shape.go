@@ -61,7 +61,7 @@ func (b *byShape) Verify(ctx context.Context, token string) (*Token, error) {
 	if !looksLikeJWT(token) {
 		return b.opaque.Verify(ctx, token)
 	}
-	name, known := b.jwt.recall(token)
+	known := b.jwt.recall(token)
 	if known != nil && !slices.Contains(b.introspected, known.Issuer) {
 		return known, nil
 	}
@@ -72,7 +72,7 @@ func (b *byShape) Verify(ctx context.Context, token string) (*Token, error) {
 	case opaque:
 		return b.opaque.Verify(ctx, token)
 	}
-	return b.jwt.learn(ctx, name)
+	return b.jwt.learn(ctx, token)
 }
 
 // isOpaque reports that a text of the shape of a JWT is not for JWT to judge. It reads
