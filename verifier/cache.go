@@ -24,6 +24,7 @@ const (
 // generation of them. It is immutable, but for what it has lent, and in one piece of
 // memory, as far as possible: with many tokens, a hit costs what it has to fetch.
 type remembered struct {
+	place      uint64
 	keys       *keySource
 	generation uint64
 	until      time.Time // the end of the token, or of its resolved issuer
@@ -39,6 +40,7 @@ type remembered struct {
 // so is policy, by those who ask.
 type tokenCache struct {
 	entries  *freelru.ShardedLRU[uint64, *remembered] // by place
+	front    front
 	seed     maphash.Seed
 	sealer   *sealer
 	leeway   time.Duration
@@ -58,7 +60,9 @@ func newTokenCache(size int, leeway time.Duration) *tokenCache {
 	if err != nil {
 		return nil
 	}
-	return &tokenCache{entries: entries, seed: maphash.MakeSeed(), sealer: newSealer(), leeway: leeway, capacity: size + size/2}
+	c := &tokenCache{entries: entries, seed: maphash.MakeSeed(), sealer: newSealer(), leeway: leeway, capacity: size + size/2}
+	entries.SetOnEvict(c.front.drop)
+	return c
 }
 
 // takes reports whether a token of this length is remembered.
@@ -73,15 +77,30 @@ func (c *tokenCache) place(token string) uint64 {
 // get returns the remembered token, if its text is the same, its key is
 // still in the set and it has not expired.
 func (c *tokenCache) get(token string, now time.Time) *Token {
-	entry, ok := c.entries.Get(c.place(token))
+	entry := c.find(c.place(token), now)
 	switch {
-	case !ok:
+	case entry == nil:
 		return nil
 	case !entry.current(now), !c.sealer.matches(&entry.text, token):
 		c.outdated.Add(1)
 		return nil
 	}
 	return entry.lent.lend(&entry.token, token, &entry.record)
+}
+
+// find returns what is remembered at a place, nil for nothing.
+func (c *tokenCache) find(place uint64, now time.Time) *remembered {
+	// Once in a while the cache has to see what is in use, to keep it.
+	if now.Nanosecond()%64 != 0 {
+		if entry := c.front.get(place, now); entry != nil {
+			return entry
+		}
+	}
+	entry, ok := c.entries.Get(place)
+	if ok {
+		c.front.put(entry)
+	}
+	return entry
 }
 
 // current reports whether r may still be used.
@@ -98,7 +117,7 @@ func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation 
 		until = earlier(until, issuer.until)
 	}
 	entry := &remembered{
-		keys: issuer.keys, generation: generation, until: until, text: c.sealer.seal(text),
+		place: c.place(text), keys: issuer.keys, generation: generation, until: until, text: c.sealer.seal(text),
 		token:  *token,
 		record: record{bytes.Clone(token.hidden().shared.claims), SourceRemembered}, // behind the original lies the signature
 	}
@@ -120,5 +139,6 @@ func (c *tokenCache) put(text string, token *Token, issuer *trusted, generation 
 		}
 		entry.token.Audience = entry.audience[:]
 	}
-	c.entries.Add(c.place(text), entry)
+	c.entries.Add(entry.place, entry)
+	c.front.put(entry)
 }

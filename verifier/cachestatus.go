@@ -19,11 +19,11 @@ func (j *JWT) CacheStatus() CacheStatus {
 		return CacheStatus{}
 	}
 	counts := j.cache.entries.Metrics()
-	outdated := j.cache.outdated.Load()
+	hits, outdated := counts.Hits+j.cache.front.counted(), j.cache.outdated.Load()
 	return CacheStatus{
 		Entries:   j.cache.entries.Len(),
 		Capacity:  j.cache.capacity,
-		Hits:      counts.Hits - min(outdated, counts.Hits), // two reads, not one moment
+		Hits:      hits - min(outdated, hits), // several reads, not one moment
 		Outdated:  outdated,
 		Misses:    counts.Misses,
 		Evictions: counts.Evictions,
