@@ -31,8 +31,10 @@ func TestRequestsShareARememberedToken(t *testing.T) {
 			if first == second {
 				t.Error("what a verification made is shared with those who remember it")
 			}
-			if accept() != second || accept() != second {
-				t.Error("a token in use is not shared")
+			for range 2 {
+				if accept() != second {
+					t.Error("a token in use is not shared")
+				}
 			}
 			if allocated := testing.AllocsPerRun(100, func() { accept() }); allocated > 1 { // the clone of the text
 				t.Errorf("%v allocations", allocated)
