@@ -27,7 +27,7 @@ func writeReport(w io.Writer, rs results, tails []latency, m memory, all []bar) 
 
 // writeConditions names what the numbers depend on.
 func writeConditions(w io.Writer, rounds int, benchtime time.Duration) {
-	fmt.Fprintf(w, "# Side by side\n\n%s, %s/%s, %d CPUs. Median of %d interleaved rounds of %v, for remembered tokens ten times that; ratios are medians of the ratios within a round. Times of one core are processor time; the gain of two cores is by the time on the wall, best round against best round.\n\n",
+	fmt.Fprintf(w, "# Side by side\n\n%s, %s/%s, %d CPUs. Median of %d interleaved rounds of %v, forty times that for one remembered token, ten times that for scale; ratios are medians of the ratios within a round. Times of one core are processor time; the gain of two cores is by the time on the wall, best round against best round.\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), rounds, benchtime)
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -44,10 +44,13 @@ type benchmark struct {
 }
 
 // length is in units of -benchtime. A remembered token is so cheap that in a short run
-// the memory it begins with is a third of its time, and its garbage none; and in the
-// rows about scale each request has to come back.
+// the memory it begins with is a third of its time, and its garbage none; with two cores
+// that takes longer to wear off. In the rows about scale each request has to come back.
 func (b benchmark) length() int {
-	if b.group == scaleGroup || strings.HasPrefix(b.name, warmName) {
+	switch {
+	case strings.HasPrefix(b.name, warmName):
+		return 40
+	case b.group == scaleGroup:
 		return 10
 	}
 	return 1
