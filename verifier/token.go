@@ -16,9 +16,9 @@ import (
 )
 
 // A Token is a verified access token. It is shared by requests that carry the same
-// credential: never write to what a Verifier returned or a context holds; a copy of
-// the struct is yours. It prints, logs and marshals redacted; no claim value leaves
-// it by accident.
+// credential: never write to what a Verifier returned or a context holds. A copy of
+// the struct is yours, what its slices and Actor point to is not. It prints, logs and
+// marshals redacted; no claim value leaves it by accident.
 type Token struct {
 	// Issuer is the authorization server's identifier, exactly as in iss.
 	Issuer string
