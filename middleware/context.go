@@ -2,7 +2,7 @@ package middleware
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/contextkey"
@@ -15,33 +15,37 @@ import (
 type tokenContext struct {
 	context.Context // the request's
 	token           *verifier.Token
-	end             time.Time
-
-	recheck *recheck // nil: never
-
-	mu       sync.Mutex
-	released bool
-	timed    context.Context // nil until somebody waits
-	cancel   context.CancelFunc
+	leeway          time.Duration
+	recheck         *recheck              // nil: never
+	timed           atomic.Pointer[timed] // nil until somebody waits or all is over
 }
+
+// timed is what a tokenContext becomes for those who wait.
+type timed struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+// over stands for the timed context of a request for which nobody waited.
+var over = new(timed)
 
 // recheck asks about a token again and again, as long as somebody waits.
 type recheck struct {
 	ask   func(context.Context) error
 	every time.Duration
-	lost  error // what it found
+	lost  atomic.Pointer[error] // what it found
 }
 
-func newTokenContext(parent context.Context, token *verifier.Token, end time.Time) *tokenContext {
-	return &tokenContext{Context: parent, token: token, end: end}
+func newTokenContext(parent context.Context, token *verifier.Token, leeway time.Duration) *tokenContext {
+	return &tokenContext{Context: parent, token: token, leeway: leeway}
 }
 
 // Deadline returns the earlier one of the parent's and the token's.
 func (c *tokenContext) Deadline() (time.Time, bool) {
-	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.end) {
+	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.end()) {
 		return parent, true
 	}
-	return c.end, true
+	return c.end(), true
 }
 
 // Done starts the timer.
@@ -49,10 +53,7 @@ func (c *tokenContext) Done() <-chan struct{} { return c.start().Done() }
 
 // Err goes by the timer where there is one, so that it never contradicts Done.
 func (c *tokenContext) Err() error {
-	c.mu.Lock()
-	idle := c.timed == nil && !c.released && c.recheck == nil
-	c.mu.Unlock()
-	if idle && c.Context.Err() == nil && time.Now().Before(c.end) {
+	if c.timed.Load() == nil && c.recheck == nil && c.Context.Err() == nil && time.Now().Before(c.end()) {
 		return nil
 	}
 	return c.start().Err()
@@ -64,76 +65,78 @@ func (c *tokenContext) Value(key any) any {
 	if key == (contextkey.Token{}) {
 		return c.token
 	}
-	c.mu.Lock()
-	timed := c.timed
-	c.mu.Unlock()
-	if timed != nil {
-		return timed.Value(key)
+	if t := c.timed.Load(); t != nil && t != over {
+		return t.Value(key)
 	}
 	return c.Context.Value(key)
 }
 
-func (c *tokenContext) start() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timed == nil {
-		c.timed, c.cancel = context.WithDeadlineCause(c.Context, c.end, errTokenExpired)
-		if c.released {
-			c.cancel()
-		} else if c.recheck != nil {
-			go c.watch(c.timed, c.cancel)
+// start returns the timed context, which it makes where there is none.
+func (c *tokenContext) start() *timed {
+	for {
+		before := c.timed.Load()
+		if before != nil && before != over {
+			return before
+		}
+		ctx, cancel := context.WithDeadlineCause(c.Context, c.end(), errTokenExpired)
+		made := &timed{ctx, cancel}
+		if before == over {
+			cancel()
+		}
+		switch {
+		case !c.timed.CompareAndSwap(before, made):
+			cancel()
+		case before == nil && c.recheck != nil:
+			go c.watch(made)
 		}
 	}
-	return c.timed
 }
 
 // watch ends the context early when the token is no longer good.
-func (c *tokenContext) watch(ctx context.Context, cancel context.CancelFunc) {
+func (c *tokenContext) watch(t *timed) {
 	ticker := time.NewTicker(c.recheck.every)
 	defer ticker.Stop()
 	// A Verifier's panic would end the process from here; it ends the stream.
 	defer func() {
 		if recover() != nil {
-			c.lose(errNobodyKnows)
-			cancel()
+			c.lose(t, errNobodyKnows)
 		}
 	}()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-t.Done():
 			return
 		case <-ticker.C:
-			if err := c.recheck.ask(ctx); err != nil {
-				c.lose(err)
-				cancel()
+			if err := c.recheck.ask(t); err != nil {
+				c.lose(t, err)
 				return
 			}
 		}
 	}
 }
 
-func (c *tokenContext) lose(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.recheck.lost = err
+func (c *tokenContext) lose(t *timed, err error) {
+	c.recheck.lost.Store(&err)
+	t.cancel()
 }
 
 // release ends the context when the handler is done. It returns why the token
 // had ended it before; nil where it had not, or where nobody looked.
 func (c *tokenContext) release() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.released = true
-	if c.cancel == nil {
+	if c.timed.CompareAndSwap(nil, over) {
 		return nil
 	}
-	var ended error
-	switch {
-	case c.recheck != nil && c.recheck.lost != nil:
-		ended = c.recheck.lost
-	case context.Cause(c.timed) == errTokenExpired:
-		ended = errTokenExpired
+	t := c.timed.Load()
+	defer t.cancel()
+	if c.recheck != nil {
+		if lost := c.recheck.lost.Load(); lost != nil {
+			return *lost
+		}
 	}
-	c.cancel()
-	return ended
+	if context.Cause(t) == errTokenExpired {
+		return errTokenExpired
+	}
+	return nil
 }
+
+func (c *tokenContext) end() time.Time { return c.token.Expiry.Add(c.leeway) }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,24 @@ func TestTheContextEndsWithTheRequest(t *testing.T) {
 				<-kept.Done()
 			})
 		})
+	}
+}
+
+// Whoever begins to wait while the handler returns does so for nothing.
+func TestManyWaitWhileTheRequestEnds(t *testing.T) {
+	for range 100 {
+		var group sync.WaitGroup
+		inHandler(t, t.Context(), func(ctx context.Context) {
+			for range 8 {
+				group.Go(func() {
+					<-ctx.Done()
+					if !errors.Is(ctx.Err(), context.Canceled) || !errors.Is(context.Cause(ctx), context.Canceled) {
+						t.Errorf("Err %v, Cause %v", ctx.Err(), context.Cause(ctx))
+					}
+				})
+			}
+		})
+		group.Wait()
 	}
 }
 
