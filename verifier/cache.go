@@ -81,7 +81,7 @@ func (c *tokenCache) get(token string, now time.Time) *Token {
 	switch {
 	case entry == nil:
 		return nil
-	case !entry.current(now), !c.sealer.matches(&entry.text, token):
+	case !entry.current(now), !c.sealer.match(&entry.text, token):
 		c.outdated.Add(1)
 		return nil
 	}
@@ -90,14 +90,16 @@ func (c *tokenCache) get(token string, now time.Time) *Token {
 
 // find returns what is remembered at a place, nil for nothing.
 func (c *tokenCache) find(place uint64, now time.Time) *remembered {
-	// Once in a while the cache has to see what is in use, to keep it.
-	if now.Nanosecond()%64 != 0 {
-		if entry := c.front.get(place, now); entry != nil {
+	// Once in a while the cache has to see what is in use, to keep it; and what is used
+	// most is there most often, to be in front.
+	seen := now.Nanosecond()%64 == 0
+	if !seen {
+		if entry := c.front.get(place); entry != nil {
 			return entry
 		}
 	}
-	entry, ok := c.entries.Get(place)
-	if ok {
+	entry, found := c.entries.Get(place)
+	if found && seen {
 		c.front.put(entry)
 	}
 	return entry

@@ -19,12 +19,11 @@ func (j *JWT) CacheStatus() CacheStatus {
 		return CacheStatus{}
 	}
 	counts := j.cache.entries.Metrics()
-	hits, outdated := counts.Hits+j.cache.front.counted(), j.cache.outdated.Load()
 	return CacheStatus{
 		Entries:   j.cache.entries.Len(),
 		Capacity:  j.cache.capacity,
-		Hits:      hits - min(outdated, hits), // several reads, not one moment
-		Outdated:  outdated,
+		Hits:      j.cache.sealer.matched(),
+		Outdated:  j.cache.outdated.Load(),
 		Misses:    counts.Misses,
 		Evictions: counts.Evictions,
 	}

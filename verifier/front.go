@@ -1,44 +1,34 @@
 package verifier
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
-// A front has what was used last, and is read without a lock: where many requests carry
+// A front has what is used most, and is read without a lock: where many requests carry
 // one token, processors would wait for each other. The zero value is empty. It is safe
 // for concurrent use.
-type front struct {
-	slots [64]atomic.Pointer[remembered]
-	hits  [16]struct {
-		atomic.Uint64
-		_ [56]byte // so that processors count in memory of their own, as a rule
-	}
+type front [64]struct {
+	place atomic.Uint64 // of entry, as a rule: whoever looks for another is spared a look at it
+	entry atomic.Pointer[remembered]
 }
 
-// get returns nil for what is not here, and counts what is.
-func (f *front) get(place uint64, now time.Time) *remembered {
-	entry := f.slots[place%uint64(len(f.slots))].Load()
-	if entry == nil || entry.place != place {
+// get returns nil for what is not here.
+func (f *front) get(place uint64) *remembered {
+	slot := &f[place%uint64(len(f))]
+	if slot.place.Load() != place {
 		return nil
 	}
-	f.hits[now.Nanosecond()%len(f.hits)].Add(1)
-	return entry
+	if entry := slot.entry.Load(); entry != nil && entry.place == place {
+		return entry
+	}
+	return nil
 }
 
 func (f *front) put(entry *remembered) {
-	f.slots[entry.place%uint64(len(f.slots))].Store(entry)
+	slot := &f[entry.place%uint64(len(f))]
+	slot.entry.Store(entry)
+	slot.place.Store(entry.place)
 }
 
 // drop removes what the cache drops.
 func (f *front) drop(_ uint64, entry *remembered) {
-	f.slots[entry.place%uint64(len(f.slots))].CompareAndSwap(entry, nil)
-}
-
-// counted returns the number of hits.
-func (f *front) counted() (n uint64) {
-	for i := range f.hits {
-		n += f.hits[i].Load()
-	}
-	return n
+	f[entry.place%uint64(len(f))].entry.CompareAndSwap(entry, nil)
 }

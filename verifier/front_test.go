@@ -1,52 +1,30 @@
 package verifier
 
-import (
-	"sync"
-	"testing"
-	"time"
-)
+import "testing"
 
 func TestFrontHasTheLatest(t *testing.T) {
 	var f front
-	now := time.Now()
-	one, newer, neighbour := &remembered{place: 1}, &remembered{place: 1}, &remembered{place: 1 + uint64(len(f.slots))}
-	if f.get(1, now) != nil || f.counted() != 0 {
+	one, newer, neighbour := &remembered{place: 1}, &remembered{place: 1}, &remembered{place: 1 + uint64(len(f))}
+	if f.get(1) != nil {
 		t.Error("the zero value is not empty")
 	}
 	f.put(one)
-	if f.get(1, now) != one || f.get(neighbour.place, now) != nil || f.counted() != 1 {
-		t.Errorf("what is there is not found by its own place alone; %d hits", f.counted())
+	if f.get(1) != one || f.get(neighbour.place) != nil {
+		t.Error("what is there is not found by its own place alone")
 	}
 	f.put(newer)
 	f.drop(1, one)
-	if f.get(1, now) != newer {
+	if f.get(1) != newer {
 		t.Error("what replaced another went with it")
 	}
 	f.put(neighbour)
 	f.drop(1, newer)
-	if f.get(1, now) != nil || f.get(neighbour.place, now) != neighbour {
+	if f.get(1) != nil || f.get(neighbour.place) != neighbour {
 		t.Error("two entries of one slot are mixed up")
 	}
 	f.drop(neighbour.place, neighbour)
-	if f.get(neighbour.place, now) != nil {
+	if f.get(neighbour.place) != nil {
 		t.Error("what the cache dropped is still here")
-	}
-}
-
-func TestFrontLosesNoCount(t *testing.T) {
-	var f front
-	f.put(&remembered{place: 7})
-	var group sync.WaitGroup
-	for range 8 {
-		group.Go(func() {
-			for n := range 1000 {
-				f.get(7, time.Unix(0, int64(n)))
-			}
-		})
-	}
-	group.Wait()
-	if n := f.counted(); n != 8000 {
-		t.Errorf("%d hits of 8000", n)
 	}
 }
 
@@ -59,9 +37,9 @@ func TestTheCacheTakesFromTheFrontWhatItDrops(t *testing.T) {
 		c.entries.Add(entries[i].place, entries[i])
 		c.front.put(entries[i])
 	}
-	now, found := time.Unix(0, 1), 0
+	found := 0
 	for _, entry := range entries {
-		if c.front.get(entry.place, now) != nil {
+		if c.front.get(entry.place) != nil {
 			if _, ok := c.entries.Peek(entry.place); !ok {
 				t.Fatal("the front has what the cache dropped")
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 )
 
 // A seal says of what text it is, and does not have it: the GMAC of the text, after its
@@ -15,8 +16,19 @@ type seal [12 + 16]byte
 // bits under a key that never leaves the process; nor do seals, so that it does not
 // matter how many there are. It is safe for concurrent use.
 type sealer struct {
-	gmac  cipher.AEAD
-	space sync.Pool // of *[maxCachedToken]byte, empty
+	gmac    cipher.AEAD
+	space   sync.Pool // of *scratch
+	made    atomic.Uint32
+	matches [16]struct {
+		atomic.Uint64
+		_ [56]byte // processors that count in one place would wait for each other
+	}
+}
+
+// A scratch is where one text at a time is looked at. As a rule a processor has its own.
+type scratch struct {
+	text    [maxCachedToken]byte // zero: what is looked at is a credential, and must not stay
+	matches *atomic.Uint64
 }
 
 func newSealer() *sealer {
@@ -30,29 +42,41 @@ func newSealer() *sealer {
 	if err != nil {
 		panic(err) // block is of package aes
 	}
-	return &sealer{gmac: gmac, space: sync.Pool{New: func() any { return new([maxCachedToken]byte) }}}
+	s := &sealer{gmac: gmac}
+	s.space.New = func() any {
+		n := int(s.made.Add(1)) % len(s.matches)
+		return &scratch{matches: &s.matches[n].Uint64}
+	}
+	return s
 }
 
 // seal seals text, of maxCachedToken at most.
 func (s *sealer) seal(text string) (made seal) {
-	s.with(text, func(text []byte) { s.gmac.Seal(made[:0], nil, nil, text) })
+	scratch := s.space.Get().(*scratch)
+	octets := scratch.text[:copy(scratch.text[:], text)]
+	s.gmac.Seal(made[:0], nil, nil, octets)
+	clear(octets)
+	s.space.Put(scratch)
 	return made
 }
 
-// matches reports whether text is what was sealed.
-func (s *sealer) matches(sealed *seal, text string) (same bool) {
-	s.with(text, func(text []byte) {
-		_, err := s.gmac.Open(nil, nil, sealed[:], text)
-		same = err == nil
-	})
-	return same
+// match reports whether text is what was sealed, and counts if it is.
+func (s *sealer) match(sealed *seal, text string) bool {
+	scratch := s.space.Get().(*scratch)
+	octets := scratch.text[:copy(scratch.text[:], text)]
+	_, err := s.gmac.Open(nil, nil, sealed[:], octets)
+	if err == nil {
+		scratch.matches.Add(1)
+	}
+	clear(octets)
+	s.space.Put(scratch)
+	return err == nil
 }
 
-// with lends the octets of text, which is a credential and must not stay.
-func (s *sealer) with(text string, use func([]byte)) {
-	space := s.space.Get().(*[maxCachedToken]byte)
-	octets := space[:copy(space[:], text)]
-	use(octets)
-	clear(octets)
-	s.space.Put(space)
+// matched returns the number of matches.
+func (s *sealer) matched() (n uint64) {
+	for i := range s.matches {
+		n += s.matches[i].Load()
+	}
+	return n
 }
