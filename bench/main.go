@@ -15,8 +15,8 @@ import (
 func main() {
 	// testing.Benchmark takes its duration from a flag of the test binary.
 	testing.Init()
-	rounds := flag.Int("rounds", 15, "interleaved rounds; medians are over them")
-	benchtime := flag.Duration("benchtime", 15*time.Millisecond, "length of one benchmark in one round; forty times that of one remembered token, ten times that of scale")
+	rounds := flag.Int("rounds", 45, "interleaved rounds; medians are over them")
+	benchtime := flag.Duration("benchtime", 5*time.Millisecond, "length of one benchmark in one round; forty times that of one remembered token, ten times that of scale")
 	soak := flag.Int("soak", 100_000, "distinct valid tokens of the memory test; 0 leaves it out")
 	tail := flag.Bool("tail", true, "measure the p99 of valid tokens while something else goes wrong")
 	check := flag.Bool("check", false, "exit with status 1 if a bar misses")
@@ -52,10 +52,10 @@ func run(rounds int, benchtime time.Duration, soak int, tail bool) (missed int, 
 	var tails []latency
 	if tail {
 		progress("latency")
-		if tails, err = latencies(2 * rounds); err != nil {
+		if tails, err = latencies(rounds); err != nil {
 			return 0, err
 		}
-		opaque, err := opaqueLatencies(2 * rounds)
+		opaque, err := opaqueLatencies(rounds)
 		if err != nil {
 			return 0, err
 		}
