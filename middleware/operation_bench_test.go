@@ -137,6 +137,63 @@ func BenchmarkOperationOverHTTP(b *testing.B) {
 	}
 }
 
+// argumentsOf returns 1 MiB of arguments, as a text or as a tree.
+func argumentsOf(shape string) string {
+	fill := func(piece string) string { return strings.Repeat(piece, 1<<20/len(piece)) }
+	switch shape {
+	case "source":
+		return `"` + fill(`\tif err := f(\"x\"); err != nil {\n\t\treturn err\n\t}\n`) + `"`
+	case "UTF-8":
+		return `"` + fill("Größe für Straßen, 日本語テキスト. ") + `"`
+	case "records":
+		return `[` + fill(`{"id":12345,"name":"someone","tags":["a","b"],"active":true,"score":1.25,"at":{"city":"Paris"}},`) + `0]`
+	}
+	return `"` + fill("A line of plain text without anything to escape. ") + `"`
+}
+
+// BenchmarkOperationBeforeServers puts the decision about 1 MiB of arguments beside
+// what two servers spend on reading and answering the same call, over loopback.
+func BenchmarkOperationBeforeServers(b *testing.B) {
+	guard := baseGuard(b)
+	protect := guard.Protect(scopes.Policy{Tools: map[string]scopes.Requirement{"safe": scopes.All("base")}})
+	for _, server := range []*behind{officialServer(), markServer()} {
+		for _, shape := range []string{"text", "source", "UTF-8", "records", "members"} {
+			body := callOf(1<<20, true)
+			if shape != "members" {
+				body = bytes.Replace(callOf(0, false), []byte(`"text":""`), []byte(`"text":`+argumentsOf(shape)), 1)
+			}
+			body = bytes.Replace(body, []byte(`"name":"tool"`), []byte(`"name":"safe"`), 1)
+			for name, handler := range map[string]http.Handler{"Require": guard.Require("base")(server.handler), "Protect": protect(server.handler)} {
+				b.Run(server.name+"/"+shape+"/"+name, func(b *testing.B) {
+					s := httptest.NewServer(handler)
+					defer s.Close()
+					header := newRewound(b.Context(), body).Header
+					header.Set("Mcp-Name", "safe")
+					header.Set("Accept", "application/json, text/event-stream")
+					before := server.safe.Load()
+					b.SetBytes(int64(len(body)))
+					for b.Loop() {
+						out, err := http.NewRequestWithContext(b.Context(), http.MethodPost, s.URL, bytes.NewReader(body))
+						if err != nil {
+							b.Fatal(err)
+						}
+						out.Header = header
+						res, err := s.Client().Do(out)
+						if err != nil {
+							b.Fatal(err)
+						}
+						_, _ = io.Copy(io.Discard, res.Body)
+						_ = res.Body.Close()
+					}
+					if ran := server.safe.Load() - before; ran < int64(b.N) {
+						b.Errorf("the tool ran %d times of %d", ran, b.N)
+					}
+				})
+			}
+		}
+	}
+}
+
 // The bar: 15 allocations over Require for a call of 2 KiB, whatever the number of
 // tools.
 func TestDecidingAllocatesLittle(t *testing.T) {
