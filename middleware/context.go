@@ -15,7 +15,7 @@ import (
 type tokenContext struct {
 	context.Context // the request's
 	token           *verifier.Token
-	leeway          time.Duration
+	end             time.Time
 	recheck         *recheck              // nil: never
 	timed           atomic.Pointer[timed] // nil until somebody waits or all is over
 }
@@ -36,16 +36,16 @@ type recheck struct {
 	lost  atomic.Pointer[error] // what it found
 }
 
-func newTokenContext(parent context.Context, token *verifier.Token, leeway time.Duration) *tokenContext {
-	return &tokenContext{Context: parent, token: token, leeway: leeway}
+func newTokenContext(parent context.Context, token *verifier.Token, end time.Time) *tokenContext {
+	return &tokenContext{Context: parent, token: token, end: end}
 }
 
 // Deadline returns the earlier one of the parent's and the token's.
 func (c *tokenContext) Deadline() (time.Time, bool) {
-	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.end()) {
+	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.end) {
 		return parent, true
 	}
-	return c.end(), true
+	return c.end, true
 }
 
 // Done starts the timer.
@@ -53,7 +53,7 @@ func (c *tokenContext) Done() <-chan struct{} { return c.start().Done() }
 
 // Err goes by the timer where there is one, so that it never contradicts Done.
 func (c *tokenContext) Err() error {
-	if c.timed.Load() == nil && c.recheck == nil && c.Context.Err() == nil && time.Now().Before(c.end()) {
+	if c.timed.Load() == nil && c.recheck == nil && c.Context.Err() == nil && time.Now().Before(c.end) {
 		return nil
 	}
 	return c.start().Err()
@@ -78,14 +78,16 @@ func (c *tokenContext) start() *timed {
 		if before != nil && before != over {
 			return before
 		}
-		ctx, cancel := context.WithDeadlineCause(c.Context, c.end(), errTokenExpired)
-		made := &timed{ctx, cancel}
+		made := new(timed)
 		if before == over {
-			cancel()
+			made.Context, made.cancel = context.WithCancel(c.Context)
+			made.cancel()
+		} else {
+			made.Context, made.cancel = context.WithDeadlineCause(c.Context, c.end, errTokenExpired)
 		}
 		switch {
 		case !c.timed.CompareAndSwap(before, made):
-			cancel()
+			made.cancel()
 		case before == nil && c.recheck != nil:
 			go c.watch(made)
 		}
@@ -138,5 +140,3 @@ func (c *tokenContext) release() error {
 	}
 	return nil
 }
-
-func (c *tokenContext) end() time.Time { return c.token.Expiry.Add(c.leeway) }

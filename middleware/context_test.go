@@ -98,6 +98,36 @@ func TestManyWaitWhileTheRequestEnds(t *testing.T) {
 	}
 }
 
+// Requests may share a token: whoever writes to it, against its documentation, moves
+// nobody's end.
+func TestAWriteToTheTokenMovesNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		inHandler(t, t.Context(), func(ctx context.Context) {
+			token, _ := verifier.FromContext(ctx)
+			token.Expiry = token.Expiry.Add(time.Hour)
+			if deadline, _ := ctx.Deadline(); !deadline.Equal(start.Add(untilTheEnd)) {
+				t.Errorf("deadline %v", deadline)
+			}
+			<-ctx.Done()
+			if got := time.Since(start); got != untilTheEnd {
+				t.Errorf("ended after %v", got)
+			}
+		})
+	})
+}
+
+func TestWhoLooksAfterTheRequestSeesItCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept context.Context
+		inHandler(t, t.Context(), func(ctx context.Context) { kept = ctx })
+		time.Sleep(2 * untilTheEnd)
+		if kept.Err() != context.Canceled || context.Cause(kept) != context.Canceled {
+			t.Errorf("Err %v, Cause %v", kept.Err(), context.Cause(kept))
+		}
+	})
+}
+
 func TestTheParentsEndCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithTimeoutCause(t.Context(), time.Second, errBoom)

@@ -109,7 +109,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.next.ServeHTTP(w, d.rules.anonymous(r))
 		return
 	}
-	ctx := newTokenContext(r.Context(), decision.token, d.rules.leeway)
+	ctx := newTokenContext(r.Context(), decision.token, decision.token.Expiry.Add(d.rules.leeway))
 	if d.rules.recheckTime > 0 {
 		ctx.recheck = &recheck{ask: d.rules.recheckOf(decision.credential, decision.token), every: d.rules.recheckTime}
 	}

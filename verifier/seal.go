@@ -44,7 +44,7 @@ func newSealer() *sealer {
 	}
 	s := &sealer{gmac: gmac}
 	s.space.New = func() any {
-		n := int(s.made.Add(1)) % len(s.matches)
+		n := s.made.Add(1) % uint32(len(s.matches))
 		return &scratch{matches: &s.matches[n].Uint64}
 	}
 	return s
