@@ -94,6 +94,28 @@ func BenchmarkOperation(b *testing.B) {
 	}
 }
 
+// shapes are what 1 MiB of arguments may look like.
+var shapes = []string{"text", "source", "UTF-8", "records", "members"}
+
+// shaped returns a call with 1 MiB of arguments, as a text or as a tree.
+func shaped(shape string) []byte {
+	fill := func(piece string) string { return strings.Repeat(piece, 1<<20/len(piece)) }
+	var value string
+	switch shape {
+	case "text":
+		value = `"` + fill("A line of plain text without anything to escape. ") + `"`
+	case "source":
+		value = `"` + fill(`\tif err := f(\"x\"); err != nil {\n\t\treturn err\n\t}\n`) + `"`
+	case "UTF-8":
+		value = `"` + fill("Größe für Straßen, 日本語テキスト. ") + `"`
+	case "records":
+		value = `[` + fill(`{"id":12345,"name":"someone","tags":["a","b"],"active":true,"score":1.25,"at":{"city":"Paris"}},`) + `0]`
+	default:
+		return callOf(1<<20, true)
+	}
+	return bytes.Replace(callOf(0, false), []byte(`"text":""`), []byte(`"text":`+value), 1)
+}
+
 // BenchmarkOperationOverHTTP compares a decision about 1 MiB of arguments with
 // reading them, over loopback. The handler is the same behind both doors, so that
 // behind Protect it reads once more what has been read.
@@ -101,10 +123,8 @@ func BenchmarkOperationOverHTTP(b *testing.B) {
 	discards := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	collects := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
 	guard := baseGuard(b)
-	for _, shape := range []struct {
-		name string
-		body []byte
-	}{{"one text", callOf(1<<20, false)}, {"members", callOf(1<<20, true)}} {
+	for _, shape := range shapes {
+		body := shaped(shape)
 		for _, bb := range []struct {
 			name    string
 			handler http.Handler
@@ -114,14 +134,14 @@ func BenchmarkOperationOverHTTP(b *testing.B) {
 			{"Require and ReadAll", guard.Require("base")(collects)},
 			{"Protect and ReadAll", guard.Protect(toolsPolicy(10))(collects)},
 		} {
-			b.Run(shape.name+"/"+bb.name, func(b *testing.B) {
+			b.Run(shape+"/"+bb.name, func(b *testing.B) {
 				s := httptest.NewServer(bb.handler)
 				defer s.Close()
-				b.SetBytes(int64(len(shape.body)))
+				b.SetBytes(int64(len(body)))
 				for b.Loop() {
-					r := newRewound(b.Context(), shape.body)
+					r := newRewound(b.Context(), body)
 					again := r.again()
-					out, err := http.NewRequestWithContext(b.Context(), http.MethodPost, s.URL, bytes.NewReader(shape.body))
+					out, err := http.NewRequestWithContext(b.Context(), http.MethodPost, s.URL, bytes.NewReader(body))
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -137,32 +157,14 @@ func BenchmarkOperationOverHTTP(b *testing.B) {
 	}
 }
 
-// argumentsOf returns 1 MiB of arguments, as a text or as a tree.
-func argumentsOf(shape string) string {
-	fill := func(piece string) string { return strings.Repeat(piece, 1<<20/len(piece)) }
-	switch shape {
-	case "source":
-		return `"` + fill(`\tif err := f(\"x\"); err != nil {\n\t\treturn err\n\t}\n`) + `"`
-	case "UTF-8":
-		return `"` + fill("Größe für Straßen, 日本語テキスト. ") + `"`
-	case "records":
-		return `[` + fill(`{"id":12345,"name":"someone","tags":["a","b"],"active":true,"score":1.25,"at":{"city":"Paris"}},`) + `0]`
-	}
-	return `"` + fill("A line of plain text without anything to escape. ") + `"`
-}
-
 // BenchmarkOperationBeforeServers puts the decision about 1 MiB of arguments beside
 // what two servers spend on reading and answering the same call, over loopback.
 func BenchmarkOperationBeforeServers(b *testing.B) {
 	guard := baseGuard(b)
 	protect := guard.Protect(scopes.Policy{Tools: map[string]scopes.Requirement{"safe": scopes.All("base")}})
 	for _, server := range []*behind{officialServer(), markServer()} {
-		for _, shape := range []string{"text", "source", "UTF-8", "records", "members"} {
-			body := callOf(1<<20, true)
-			if shape != "members" {
-				body = bytes.Replace(callOf(0, false), []byte(`"text":""`), []byte(`"text":`+argumentsOf(shape)), 1)
-			}
-			body = bytes.Replace(body, []byte(`"name":"tool"`), []byte(`"name":"safe"`), 1)
+		for _, shape := range shapes {
+			body := bytes.Replace(shaped(shape), []byte(`"name":"tool"`), []byte(`"name":"safe"`), 1)
 			for name, handler := range map[string]http.Handler{"Require": guard.Require("base")(server.handler), "Protect": protect(server.handler)} {
 				b.Run(server.name+"/"+shape+"/"+name, func(b *testing.B) {
 					s := httptest.NewServer(handler)
