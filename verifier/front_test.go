@@ -1,6 +1,9 @@
 package verifier
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestFrontHasTheLatest(t *testing.T) {
 	var f front
@@ -25,6 +28,21 @@ func TestFrontHasTheLatest(t *testing.T) {
 	f.drop(neighbour.place, neighbour)
 	if f.get(neighbour.place) != nil {
 		t.Error("what the cache dropped is still here")
+	}
+}
+
+func TestFrontGetsWhatTheCacheFoundOnceInAWhile(t *testing.T) {
+	c, entry := newTokenCache(16, 0), &remembered{place: 7}
+	c.entries.Add(entry.place, entry)
+	if c.find(7, time.Unix(0, 1)) != entry || c.front.get(7) != nil {
+		t.Error("the front is written to each time")
+	}
+	if c.find(7, time.Unix(0, 64)) != entry || c.front.get(7) != entry {
+		t.Error("the front does not get what the cache found")
+	}
+	hits := c.entries.Metrics().Hits
+	if c.find(7, time.Unix(0, 1)) != entry || c.entries.Metrics().Hits != hits {
+		t.Error("the cache was asked for what is in front")
 	}
 }
 

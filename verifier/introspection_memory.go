@@ -79,19 +79,16 @@ func newAnswerMemory(size int, ttl, negativeTTL, serveStale time.Duration) *answ
 	return &answerMemory{positives: positives, negatives: negatives, ttl: ttl, negativeTTL: negativeTTL, serveStale: serveStale}
 }
 
-// identify names a token for one verifier: its random seed keeps verifiers apart,
-// and keeps anybody from choosing tokens that land in one bucket.
-func (i *Introspection) identify(token string) tokenID { return digest(i.seed[:], token) }
-
-// digest returns the SHA-256 of seed and text. It goes piece by piece, because a
-// copy of a whole text is one for the heap.
-func digest(seed []byte, text string) (id tokenID) {
+// identify names a token for one verifier: the SHA-256 of a random seed, which keeps
+// verifiers apart and keeps anybody from choosing tokens that land in one bucket, and
+// the text. It goes piece by piece, because a copy of a whole text is one for the heap.
+func (i *Introspection) identify(token string) (id tokenID) {
 	hash, piece := sha256.New(), [256]byte{}
-	_, _ = hash.Write(seed)
-	for len(text) > 0 {
-		n := copy(piece[:], text)
+	_, _ = hash.Write(i.seed[:])
+	for len(token) > 0 {
+		n := copy(piece[:], token)
 		_, _ = hash.Write(piece[:n])
-		text = text[n:]
+		token = token[n:]
 	}
 	hash.Sum(id[:0])
 	return id
