@@ -3,7 +3,6 @@ package strictjson
 import (
 	"encoding/binary"
 	"math/bits"
-	"unicode/utf8"
 )
 
 // Eight bytes at once: in a word, every byte's least and highest bit.
@@ -42,14 +41,18 @@ func scanString(data []byte, start int) (end int, escaped bool) {
 		}
 		switch c := data[i]; {
 		case c == '"':
-			if seen&highs != 0 && !utf8.Valid(data[start:i]) {
+			if seen&highs != 0 && !isUTF8(data[start:i]) {
 				return 0, false
 			}
 			return i + 1, escaped
 		case c == '\\':
 			escaped = true
 			for i < len(data) && data[i] == '\\' {
-				size := scanEscape(data, i)
+				if len(data)-i > 1 && letters[data[i+1]] {
+					i += 2
+					continue
+				}
+				size := scanUnicode(data[i:])
 				if size == 0 {
 					return 0, false
 				}
@@ -84,34 +87,15 @@ func scanPlain(data []byte, i int, seen uint64) (int, uint64) {
 	return i, seen
 }
 
-// letters are what may follow a backslash, besides u: a bit for each of the bytes
-// below 64, and of those from there to 127.
-const (
-	lettersBelow = 1<<'"' | 1<<'/'
-	lettersAbove = 1<<('\\'-64) | 1<<('b'-64) | 1<<('f'-64) | 1<<('n'-64) | 1<<('r'-64) | 1<<('t'-64)
-)
+// letters are what may follow a backslash, besides u.
+var letters = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
 
-// scanEscape returns the length of the escape at i, or of the pair that makes one
-// character; 0 if there is none.
-func scanEscape(data []byte, i int) int {
-	if len(data)-i < 2 {
+// scanUnicode returns the length of the escape by number that data begins with, or
+// of the pair that makes one character; 0 if there is none.
+func scanUnicode(data []byte) int {
+	if len(data) < 2 || data[1] != 'u' {
 		return 0
 	}
-	c := data[i+1]
-	letters := uint64(lettersBelow)
-	if c >= 64 {
-		letters = lettersAbove
-	}
-	switch {
-	case c < 128 && letters>>(c%64)&1 != 0:
-		return 2
-	case c == 'u':
-		return scanUnicode(data[i:])
-	}
-	return 0
-}
-
-func scanUnicode(data []byte) int {
 	first, ok := hex4(data[2:])
 	switch {
 	case !ok || first >= 0xdc00 && first <= 0xdfff:
