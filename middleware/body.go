@@ -13,85 +13,115 @@ import (
 )
 
 // readMessage reads the JSON-RPC body of r and puts identical octets back. What
-// another reader could take for something else is refused, before the handler.
-func (ru *rules) readMessage(r *http.Request) (*jsonrpc.Body, *Refusal) {
+// another reader could take for something else is refused, before the handler. With
+// keep, somebody may hold on to the message; else it ends with the new body.
+func (ru *rules) readMessage(r *http.Request, keep bool) (*jsonrpc.Body, *Refusal) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
 	if problem := checkMediaType(r.Header); problem != "" {
 		return nil, ru.unreadable(http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, nil, problem)
 	}
-	text, err := readAtMost(r.Body, r.ContentLength, ru.maxBody)
+	text, err := readBody(r.Body, r.ContentLength, ru.maxBody)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return nil, ru.unreadable(http.StatusRequestEntityTooLarge, jsonrpc.CodeInvalidRequest, nil, bodyTooLarge)
 	case err != nil:
 		return nil, ru.unreadable(http.StatusBadRequest, jsonrpc.CodeParse, nil, bodyIncomplete)
 	}
+	body, refusal := ru.parse(r.Header, text.octets)
+	if refusal != nil {
+		text.free()
+		return nil, refusal
+	}
+	if keep {
+		text.pool = nil
+	}
+	r.Body = &replay{text: text, source: r.Body}
+	r.ContentLength = int64(len(text.octets))
+	return body, nil
+}
+
+// parse reads text, which the message then refers to. The refusal does not.
+func (ru *rules) parse(h http.Header, text []byte) (*jsonrpc.Body, *Refusal) {
 	body, err := jsonrpc.Parse(text, jsonrpc.Limits{})
 	if err != nil {
 		flaw := &jsonrpc.Error{Code: jsonrpc.CodeParse}
 		errors.As(err, &flaw)
 		return nil, ru.unreadable(http.StatusBadRequest, flaw.Code, flaw.ID, flaw.Error())
 	}
-	if refusal := ru.checkRevision(r.Header, body); refusal != nil {
+	if refusal := ru.checkRevision(h, body); refusal != nil {
 		return nil, refusal
 	}
-	r.Body = &replayed{Reader: *bytes.NewReader(text), closer: r.Body}
-	r.ContentLength = int64(len(text))
 	return body, nil
 }
 
-// replayed gives the octets that were read, and closes what they came from.
-type replayed struct {
-	bytes.Reader
-	closer io.Closer
-}
-
-func (b *replayed) Close() error { return b.closer.Close() }
-
 var errTooLarge = errors.New("over the limit")
 
-// readAtMost reads a body of declared length, -1 for unknown, and one octet more
-// than limit at the most.
-func readAtMost(body io.Reader, declared, limit int64) ([]byte, error) {
+// readBody reads a body of declared length, -1 for unknown, and one octet more than
+// it may have at the most.
+func readBody(body io.Reader, declared, limit int64) (buffer, error) {
 	if declared > limit {
-		return nil, errTooLarge
+		return buffer{}, errTooLarge
 	}
-	if declared >= 0 {
-		return readExactly(body, int(declared))
+	size := declared
+	if declared < 0 {
+		size = limit
 	}
-	text, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = errTooLarge
+	text, err := readUpTo(body, size)
+	switch {
+	case err == nil:
+		err = readEnd(body, declared)
+	case err == io.EOF && declared < 0:
+		err = nil
 	}
-	return text, err
+	if err != nil {
+		text.free()
+		return buffer{}, err
+	}
+	return text, nil
 }
 
 // believed is how much memory a mere announcement gets.
 const believed = 64 << 10
 
-// readExactly reads a body of n octets.
-func readExactly(body io.Reader, n int) ([]byte, error) {
-	text := make([]byte, min(n, believed))
-	for start := 0; ; {
-		if _, err := io.ReadFull(body, text[start:]); err != nil {
-			return nil, err
+// readUpTo reads size octets. Where the body ends before, it returns those with
+// io.EOF.
+func readUpTo(body io.Reader, size int64) (buffer, error) {
+	text := newBuffer(int(min(size, believed)))
+	end := 0
+	for int64(end) < size {
+		if end == len(text.octets) {
+			// Memory for at most sixteen times what has come: growing in smaller steps
+			// costs as much as reading.
+			more := newBuffer(int(min(size, 16*int64(end))))
+			copy(more.octets, text.octets)
+			text.free()
+			text = more
 		}
-		if start = len(text); start == n {
-			break
+		n, err := body.Read(text.octets[end:])
+		end += n
+		if err != nil && int64(end) < size {
+			text.octets = text.octets[:end]
+			return text, err
 		}
-		// Memory for at most sixteen times what has come: growing in smaller steps
-		// costs as much as reading.
-		text = append(make([]byte, 0, min(n, 16*start)), text...)
-		text = text[:cap(text)]
-	}
-	// net/http ends a body at its declared length; others may not.
-	var more [1]byte
-	if extra, _ := body.Read(more[:]); extra > 0 {
-		return nil, io.ErrUnexpectedEOF
 	}
 	return text, nil
+}
+
+// readEnd checks that nothing follows. net/http ends a body at its declared length;
+// others may not.
+func readEnd(body io.Reader, declared int64) error {
+	var more [1]byte
+	switch extra, err := io.ReadFull(body, more[:]); {
+	case extra > 0 && declared < 0:
+		return errTooLarge
+	case extra > 0:
+		return io.ErrUnexpectedEOF
+	case err != io.EOF:
+		return err
+	}
+	return nil
 }
 
 // checkMediaType takes JSON in UTF-8 only: the handler may go by what the header

@@ -98,7 +98,7 @@ func (ru *rules) inBody(r *http.Request, refusal *Refusal) {
 	if refusal == nil || refusal.challenge == "" || r.Method != http.MethodPost || refusal.body != nil {
 		return
 	}
-	message, problem := ru.readMessage(r)
+	message, problem := ru.readMessage(r, false)
 	if problem != nil || message.Batch || message.Messages[0].Method != "tools/call" || message.Messages[0].Kind != jsonrpc.Request {
 		return
 	}
