@@ -5,9 +5,9 @@ import "encoding/binary"
 // Where a text may be between two bytes (RFC 3629 §4). Each is the place, in an
 // entry of the table below, of what follows.
 const (
-	whole   = 6 * iota // between two characters
-	invalid            // for good
-	oneMore            // a byte from 80 to BF is to come
+	complete = 6 * iota // between two characters
+	invalid             // for good
+	oneMore             // a byte from 80 to BF is to come
 	twoMore
 	threeMore
 	afterE0 // these four: like those above, but the next byte is of a part of that range
@@ -18,11 +18,11 @@ const (
 
 const low6 = 1<<6 - 1
 
-// follows has an entry for each byte. Shifted by the state before that byte, its
+// transitions has an entry for each byte. Shifted by the state before that byte, its
 // lowest six bits are the state behind it.
-var follows = func() (table [256]uint64) {
+var transitions = func() (table [256]uint64) {
 	for c := range table {
-		for state := whole; state <= afterF4; state += 6 {
+		for state := complete; state <= afterF4; state += 6 {
 			table[c] |= follow(state, byte(c)) << state
 		}
 	}
@@ -37,8 +37,8 @@ func follow(state int, c byte) uint64 {
 		}
 	}
 	switch state {
-	case whole:
-		within(0x00, 0x7f, whole)
+	case complete:
+		within(0x00, 0x7f, complete)
 		within(0xc2, 0xdf, oneMore)
 		within(0xe0, 0xef, twoMore)
 		within(0xf0, 0xf4, threeMore)
@@ -47,7 +47,7 @@ func follow(state int, c byte) uint64 {
 		within(0xf0, 0xf0, afterF0)
 		within(0xf4, 0xf4, afterF4)
 	case oneMore:
-		within(0x80, 0xbf, whole)
+		within(0x80, 0xbf, complete)
 	case twoMore:
 		within(0x80, 0xbf, oneMore)
 	case threeMore:
@@ -67,23 +67,23 @@ func follow(state int, c byte) uint64 {
 // isUTF8 is utf8.Valid, in half the time for texts in most languages: what a byte is
 // makes no branch.
 func isUTF8(text []byte) bool {
-	state := uint64(whole)
+	state := uint64(complete)
 	for ; len(text) >= 8; text = text[8:] {
 		word := binary.LittleEndian.Uint64(text)
-		if word&highs == 0 && state == whole {
+		if word&highs == 0 && state == complete {
 			continue
 		}
-		state = follows[byte(word)] >> (state & low6)
-		state = follows[byte(word>>8)] >> (state & low6)
-		state = follows[byte(word>>16)] >> (state & low6)
-		state = follows[byte(word>>24)] >> (state & low6)
-		state = follows[byte(word>>32)] >> (state & low6)
-		state = follows[byte(word>>40)] >> (state & low6)
-		state = follows[byte(word>>48)] >> (state & low6)
-		state = follows[byte(word>>56)] >> (state & low6) & low6
+		state = transitions[byte(word)] >> (state & low6)
+		state = transitions[byte(word>>8)] >> (state & low6)
+		state = transitions[byte(word>>16)] >> (state & low6)
+		state = transitions[byte(word>>24)] >> (state & low6)
+		state = transitions[byte(word>>32)] >> (state & low6)
+		state = transitions[byte(word>>40)] >> (state & low6)
+		state = transitions[byte(word>>48)] >> (state & low6)
+		state = transitions[byte(word>>56)] >> (state & low6) & low6
 	}
 	for _, c := range text {
-		state = follows[c] >> (state & low6)
+		state = transitions[c] >> (state & low6)
 	}
-	return state&low6 == whole
+	return state&low6 == complete
 }
