@@ -8,14 +8,16 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"weak"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jsonrpc"
 )
 
-// readMessage reads the JSON-RPC body of r and puts identical octets back. What
-// another reader could take for something else is refused, before the handler. With
-// keep, somebody may hold on to the message; else it ends with the new body.
-func (ru *rules) readMessage(r *http.Request, keep bool) (*jsonrpc.Body, *Refusal) {
+// readMessage reads the JSON-RPC body of r and puts identical octets back, which d
+// knows of. What another reader could take for something else is refused, before the
+// handler. With keep, somebody may hold on to the message; else it ends with the new
+// body.
+func (ru *rules) readMessage(r *http.Request, d *decision, keep bool) (*jsonrpc.Body, *Refusal) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
@@ -29,16 +31,19 @@ func (ru *rules) readMessage(r *http.Request, keep bool) (*jsonrpc.Body, *Refusa
 	case err != nil:
 		return nil, ru.unreadable(http.StatusBadRequest, jsonrpc.CodeParse, nil, bodyIncomplete)
 	}
+	if keep {
+		text.keep()
+	}
 	body, refusal := ru.parse(r.Header, text.octets)
 	if refusal != nil {
 		text.free()
 		return nil, refusal
 	}
-	if keep {
-		text.pool = nil
-	}
-	r.Body = &replay{text: text, source: r.Body}
 	r.ContentLength = int64(len(text.octets))
+	again := &replay{text: text, source: r.Body}
+	if r.Body = again; text.pool != nil {
+		d.body = weak.Make(again)
+	}
 	return body, nil
 }
 
@@ -64,18 +69,33 @@ func readBody(body io.Reader, declared, limit int64) (buffer, error) {
 	if declared > limit {
 		return buffer{}, errTooLarge
 	}
-	size := declared
+	// Memory for at most so many times what has come. Growing in smaller steps costs as
+	// much as reading; of an unknown length, all of it may be what is held in the end.
+	size, first, factor := declared, int64(believed), int64(16)
 	if declared < 0 {
-		size = limit
+		size, first, factor = limit, 2<<10, 2
 	}
-	text, err := readUpTo(body, size)
-	switch {
-	case err == nil:
-		err = readEnd(body, declared)
-	case err == io.EOF && declared < 0:
-		err = nil
+	text := newBuffer(int(min(size, first)))
+	for end := 0; int64(end) < size; {
+		if end == len(text.octets) {
+			more := newBuffer(int(min(size, factor*int64(end))))
+			copy(more.octets, text.octets)
+			text.free()
+			text = more
+		}
+		n, err := body.Read(text.octets[end:])
+		end += n
+		if err == nil || int64(end) == size {
+			continue
+		}
+		if err == io.EOF && declared < 0 {
+			text.cut(end)
+			return text, nil
+		}
+		text.free()
+		return buffer{}, err
 	}
-	if err != nil {
+	if err := readEnd(body, declared); err != nil {
 		text.free()
 		return buffer{}, err
 	}
@@ -85,39 +105,19 @@ func readBody(body io.Reader, declared, limit int64) (buffer, error) {
 // believed is how much memory a mere announcement gets.
 const believed = 64 << 10
 
-// readUpTo reads size octets. Where the body ends before, it returns those with
-// io.EOF.
-func readUpTo(body io.Reader, size int64) (buffer, error) {
-	text := newBuffer(int(min(size, believed)))
-	end := 0
-	for int64(end) < size {
-		if end == len(text.octets) {
-			// Memory for at most sixteen times what has come: growing in smaller steps
-			// costs as much as reading.
-			more := newBuffer(int(min(size, 16*int64(end))))
-			copy(more.octets, text.octets)
-			text.free()
-			text = more
-		}
-		n, err := body.Read(text.octets[end:])
-		end += n
-		if err != nil && int64(end) < size {
-			text.octets = text.octets[:end]
-			return text, err
-		}
-	}
-	return text, nil
-}
-
 // readEnd checks that nothing follows. net/http ends a body at its declared length;
 // others may not.
 func readEnd(body io.Reader, declared int64) error {
 	var more [1]byte
+	if declared >= 0 {
+		if extra, _ := body.Read(more[:]); extra > 0 {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
 	switch extra, err := io.ReadFull(body, more[:]); {
-	case extra > 0 && declared < 0:
-		return errTooLarge
 	case extra > 0:
-		return io.ErrUnexpectedEOF
+		return errTooLarge
 	case err != io.EOF:
 		return err
 	}

@@ -25,3 +25,16 @@ func TestABufferIsEmptyAndLargeEnough(t *testing.T) {
 		}
 	}
 }
+
+// A Reader may use all that it is offered as scratch (io.Reader).
+func TestABufferThatWasCutIsEmptyToo(t *testing.T) {
+	for range 10 {
+		b := newBuffer(2 * believed)
+		if at := bytes.IndexByte(b.octets, 'x'); at >= 0 {
+			t.Fatalf("something is left at %d", at)
+		}
+		copy(b.octets, bytes.Repeat([]byte("x"), len(b.octets)))
+		b.cut(10)
+		b.free()
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"weak"
 
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 	"github.com/gatehouse-mcp/gatehouse/verifier"
@@ -46,6 +47,17 @@ type decision struct {
 
 	operation  string // as an event may call it
 	credential string // of caller, to verify it again
+
+	// body is what r.Body was replaced by, if its memory is to be used again. A handler
+	// may run for hours after the message: nothing here keeps the octets that it left.
+	body weak.Pointer[replay]
+}
+
+// endBody ends the body with the handler.
+func (d *decision) endBody() {
+	if body := d.body.Value(); body != nil {
+		body.end()
+	}
 }
 
 // decide applies the rules in the order in which a later answer would tell more
@@ -82,7 +94,7 @@ func (ru *rules) decide(r *http.Request, route *route) (d decision) {
 	case d.refusal == nil:
 		d.token = d.caller
 	case ru.bodies:
-		ru.inBody(r, d.refusal)
+		ru.inBody(r, &d)
 	}
 	return d
 }

@@ -91,11 +91,10 @@ type door struct {
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.rules != nil && d.rules.bodies || d.route.policy.NeedsBody() {
-		given := r.Body
 		r = r.WithContext(r.Context()) // the body is replaced, and r is the caller's
-		defer endReplay(r, given)
 	}
 	decision := d.rules.decide(r, d.route)
+	defer decision.endBody()
 	d.rules.report(r.Context(), decision)
 	if decision.refusal != nil {
 		decision.refusal.ServeHTTP(w, r)

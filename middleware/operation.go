@@ -22,7 +22,7 @@ func (ru *rules) authorize(r *http.Request, route *route, d *decision) {
 		ru.authorizeTransport(r, route, d)
 		return
 	}
-	message, refusal := ru.readMessage(r, route.policy.Decides())
+	message, refusal := ru.readMessage(r, d, route.policy.Decides())
 	if refusal != nil {
 		d.refusal = refusal
 		return

@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// A replay is a body that was read, to be read once more. What net/http says of
-// bodies holds: Read and Close may come at the same time, and nothing is left after
-// Close, or when the handler has returned. The octets are free from then on, or as
-// soon as all are read.
+// A replay is a body that was read, to be read once more. As for those of net/http,
+// Read and Close may come at the same time, and there is nothing to read after Close,
+// nor when the handler has returned, if the memory serves others. It does as soon as
+// all is read.
 type replay struct {
 	source io.Closer
 
 	mu   sync.Mutex
 	text buffer
 	read int
-	over error // set once the octets are free: what Read says
+	over error // what Read says once the memory is free; nil: it is not
 }
 
 func (r *replay) Read(p []byte) (int, error) {
@@ -28,7 +28,8 @@ func (r *replay) Read(p []byte) (int, error) {
 	n := copy(p, r.text.octets[r.read:])
 	r.read += n
 	if r.read == len(r.text.octets) {
-		r.free(io.EOF)
+		r.over = io.EOF
+		r.text.free()
 	}
 	return n, nil
 }
@@ -38,22 +39,10 @@ func (r *replay) Close() error {
 	return r.source.Close()
 }
 
+// end is Close, but for what the octets came from. It may come more than once.
 func (r *replay) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.free(http.ErrBodyReadAfterClose)
-}
-
-func (r *replay) free(over error) {
-	if r.over == nil {
-		r.text.free()
-	}
-	r.text, r.over = buffer{}, over
-}
-
-// endReplay ends the body of r, unless it is the one that was given.
-func endReplay(r *http.Request, given io.ReadCloser) {
-	if body, ok := r.Body.(*replay); ok && body != given {
-		body.end()
-	}
+	r.over = http.ErrBodyReadAfterClose
+	r.text.free()
 }

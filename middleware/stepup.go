@@ -94,11 +94,12 @@ func (ru *rules) weakAuthentication(route *route, needed *AuthenticationRequired
 }
 
 // inBody repeats the challenge in a tool result, for clients that look there only.
-func (ru *rules) inBody(r *http.Request, refusal *Refusal) {
+func (ru *rules) inBody(r *http.Request, d *decision) {
+	refusal := d.refusal
 	if refusal == nil || refusal.challenge == "" || r.Method != http.MethodPost || refusal.body != nil {
 		return
 	}
-	message, problem := ru.readMessage(r, false)
+	message, problem := ru.readMessage(r, d, false)
 	if problem != nil || message.Batch || message.Messages[0].Method != "tools/call" || message.Messages[0].Kind != jsonrpc.Request {
 		return
 	}
