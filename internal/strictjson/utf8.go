@@ -2,8 +2,8 @@ package strictjson
 
 import "encoding/binary"
 
-// Where a text may be between two bytes (RFC 3629 §4). Each is the place, in an
-// entry of the table below, of what follows.
+// The states of an automaton that reads UTF-8 (RFC 3629 §4): where a text may be
+// between two bytes. A state's number is how far to shift an entry of transitions.
 const (
 	complete = 6 * iota // between two characters
 	invalid             // for good
@@ -18,8 +18,8 @@ const (
 
 const low6 = 1<<6 - 1
 
-// transitions has an entry for each byte. Shifted by the state before that byte, its
-// lowest six bits are the state behind it.
+// transitions has an entry for each byte: the states behind it, six bits each. Shifted
+// by the state before the byte, the lowest six are the one that follows.
 var transitions = func() (table [256]uint64) {
 	for c := range table {
 		for state := complete; state <= afterF4; state += 6 {
