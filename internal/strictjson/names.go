@@ -20,7 +20,6 @@ type container struct {
 	base  int  // where its hashes begin in Reader.hashes; many: in the last of Reader.tables
 	count int  // of hashes
 	fold  bool // names must differ by more than case
-	end   byte // the bracket that ends it
 }
 
 const many = -1
@@ -90,11 +89,11 @@ func insert(table []uint64, hash uint64) bool {
 
 // push enters the container at i.
 func (r *Reader) push(i int, fold bool) {
-	r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold, end: r.data[i] + 2})
+	r.open = append(r.open, container{start: i, base: len(r.hashes), fold: fold})
 }
 
 // end returns the bracket that ends the innermost container.
-func (r *Reader) end() byte { return r.open[len(r.open)-1].end }
+func (r *Reader) end() byte { return r.data[r.open[len(r.open)-1].start] + 2 }
 
 // pop leaves the innermost container.
 func (r *Reader) pop() {
