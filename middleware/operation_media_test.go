@@ -204,15 +204,20 @@ func TestMB33ARefusalCostsLittle(t *testing.T) {
 	}
 }
 
+// broken ends with err, and counts how often.
 type broken struct {
 	io.Reader
-	err error
+	err  error
+	ends int
 }
 
 func (b *broken) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if errors.Is(err, io.EOF) {
 		err = b.err
+		if b.ends++; b.ends > 100 {
+			err = io.ErrNoProgress // so that a test ends
+		}
 	}
 	return n, err
 }
@@ -224,11 +229,13 @@ func TestMB39BodiesThatBreakOff(t *testing.T) {
 	whole := call("safe")
 	for name, change := range map[string]func(*http.Request){
 		"an error behind a whole message": func(r *http.Request) {
-			r.Body, r.ContentLength = &closable{Reader: &broken{strings.NewReader(whole), errBoom}}, -1
+			r.Body, r.ContentLength = &closable{Reader: &broken{Reader: strings.NewReader(whole), err: errBoom}}, -1
 		},
-		"an error at once": func(r *http.Request) { r.Body = &closable{Reader: &broken{strings.NewReader(""), errBoom}} },
+		"an error at once": func(r *http.Request) {
+			r.Body = &closable{Reader: &broken{Reader: strings.NewReader(""), err: errBoom}}
+		},
 		"an error in the middle": func(r *http.Request) {
-			r.Body = &closable{Reader: &broken{strings.NewReader(whole[:20]), io.ErrUnexpectedEOF}}
+			r.Body = &closable{Reader: &broken{Reader: strings.NewReader(whole[:20]), err: io.ErrUnexpectedEOF}}
 		},
 		"shorter than declared":            func(r *http.Request) { r.ContentLength = int64(len(whole)) + 1 },
 		"longer than declared":             func(r *http.Request) { r.ContentLength = int64(len(whole)) - 1 },
@@ -248,6 +255,15 @@ func TestMB39BodiesThatBreakOff(t *testing.T) {
 	r.Body, r.ContentLength = http.NoBody, 0
 	if got := o.serve(r, ""); got != "400 -32700: not JSON in UTF-8" {
 		t.Errorf("no body: %s", got)
+	}
+	// A body is whole at its declared length, whatever its Reader says then.
+	for _, end := range []error{errBoom, nil} {
+		r := message(whole)
+		source := &broken{Reader: strings.NewReader(whole), err: end}
+		r.Body = &closable{Reader: source}
+		if got := o.serve(r, whole); got != "200" || source.ends > 1 {
+			t.Errorf("%v behind the end: %s, asked %d times", end, got, source.ends)
+		}
 	}
 }
 
