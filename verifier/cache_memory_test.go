@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/verifier"
 )
 
 // What is remembered is not enough to present a token again: the signature, decoded,
@@ -18,8 +20,7 @@ func TestCacheKeepsNoSignature(t *testing.T) {
 	// The complement, so that this test is not where the bytes are found.
 	hidden := func() []byte {
 		token := w.token(nil)
-		w.accept(token)
-		w.accept(token) // which lends it
+		lent(t, func() *verifier.Token { return w.accept(token) })
 		signature, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
 		if err != nil {
 			t.Fatal(err)

@@ -11,8 +11,14 @@ import (
 // would be a fifth of what a request leaves to the collector. The zero value has lent
 // nothing. It is safe for concurrent use.
 type lent struct {
-	last atomic.Pointer[weak.Pointer[Token]]
+	copies atomic.Uint32
+	last   atomic.Pointer[weak.Pointer[Token]]
 }
+
+// copiesPerShared is how many tokens in turn one is shared of. To share one costs what
+// several copies cost, which a token that is used a few times between two collections
+// would not earn.
+const copiesPerShared = 16
 
 // lend returns original, which has no credential, with raw; both are always the same.
 func (l *lent) lend(original *Token, raw string, shared *record) *Token {
@@ -23,8 +29,10 @@ func (l *lent) lend(original *Token, raw string, shared *record) *Token {
 		}
 	}
 	token := original.hold(raw, shared)
-	last := weak.Make(token)
-	l.last.Store(&last)
+	if l.copies.Add(1)%copiesPerShared == 0 {
+		last := weak.Make(token)
+		l.last.Store(&last)
+	}
 	return token
 }
 
