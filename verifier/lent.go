@@ -15,9 +15,9 @@ type lent struct {
 	last   atomic.Pointer[weak.Pointer[Token]]
 }
 
-// copiesPerShared is how many tokens in turn one is shared of. To share one costs what
-// several copies cost, which a token that is used a few times between two collections
-// would not earn.
+// copiesPerShared is of how many tokens made for requests one is shared. That costs what
+// two more copies would, which a token that is used a few times between two collections
+// does not earn.
 const copiesPerShared = 16
 
 // lend returns original, which has no credential, with raw; both are always the same.
