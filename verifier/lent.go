@@ -6,18 +6,18 @@ import (
 	"weak"
 )
 
-// lent lends a remembered token with its credential, without keeping it: requests
-// share it until the garbage collection after the last of them. A new one for each
-// would be a fifth of what a request leaves to the collector. The zero value has lent
-// nothing. It is safe for concurrent use.
+// lent lends a remembered token with its credential, without keeping it. Requests that
+// come often share one until the garbage collection after the last of them: a new one
+// for each would be a fifth of what a request leaves to the collector. The zero value
+// has lent nothing. It is safe for concurrent use.
 type lent struct {
 	copies atomic.Uint32
 	last   atomic.Pointer[weak.Pointer[Token]]
 }
 
-// copiesPerShared is of how many tokens made for requests one is shared. That costs what
-// two more copies would, which a token that is used a few times between two collections
-// does not earn.
+// Of so many copies that are made one is shared. A weak pointer costs as much as two
+// more copies, which a token that is used a few times between two collections does not
+// save.
 const copiesPerShared = 16
 
 // lend returns original, which has no credential, with raw; both are always the same.

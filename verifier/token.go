@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/scopes"
 )
 
-// A Token is a verified access token. It is shared by requests that carry the same
-// credential: never write to what a Verifier returned or a context holds. A copy of
+// A Token is a verified access token. Requests that carry the same credential may share
+// it: never write to what a Verifier returned or a context holds. A copy of
 // the struct is yours, what its slices and Actor point to is not. It prints, logs and
 // marshals redacted; no claim value leaves it by accident.
 type Token struct {
